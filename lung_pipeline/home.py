@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where everything lies, below one root, and how it is written so that nobody sees half of it.
+
+Belongs here: names of folders and files, and the rename that makes a write whole. Does not belong
+here: what is inside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lung_pipeline.errors import SettingError
+
+HOME_VARIABLE = "LUNG_PIPELINE_HOME"
+"""The environment variable that names the root."""
+
+DEFAULT_ROOT = "data"
+"""The root when nothing names one, below the current folder."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One root folder and the names below it (``docs/architecture.md`` lists them)."""
+
+    root: Path
+    """The folder below which the pipeline reads and writes."""
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The root named by ``LUNG_PIPELINE_HOME``, else ``./data``."""
+        return cls.at(os.environ.get(HOME_VARIABLE) or DEFAULT_ROOT)
+
+    @classmethod
+    def at(cls, address: str | Path) -> Home:
+        """A root at an address; object stores (``s3://``) are refused until they are built."""
+        if "://" in str(address):
+            raise SettingError(
+                value=address,
+                place=HOME_VARIABLE,
+                rule="the home must be a local folder",
+                cure="Mount or copy the store to a folder and name that.",
+            )
+        return cls(Path(address).expanduser().absolute())
+
+    @property
+    def raw(self) -> Path:
+        """The LUNA16 folder as handed out: subsets and csv tables."""
+        return self.root / "raw"
+
+    def raw_subset(self, subset: str) -> Path:
+        """The scans of one subset as handed out."""
+        return self.raw / checked_name(subset)
+
+    def subsets_on_disk(self) -> list[str]:
+        """The names of the folders below ``raw`` that hold scans, sorted."""
+        if not self.raw.is_dir():
+            return []
+        return sorted(p.name for p in self.raw.iterdir() if p.is_dir() and p.name[0] not in "._")
+
+    def volume(self, subset: str, series_uid: str) -> Path:
+        """The Zarr store of one series."""
+        return self.root / "volumes" / checked_name(subset) / f"{checked_name(series_uid)}.zarr"
+
+    def manifest(self, stage: str, subset: str) -> Path:
+        """What a stage made of one subset: the contract with the next stage."""
+        return self.root / "tables" / checked_name(stage) / f"{checked_name(subset)}.parquet"
+
+    def candidates(self, subset: str) -> Path:
+        """Nodules and negatives of one subset, with ratings and the patient's part."""
+        return self.root / "tables" / "candidates" / f"{checked_name(subset)}.parquet"
+
+    def crops(self, subset: str) -> Path:
+        """The folder of one subset's windows: ``crops.npy`` and ``index.parquet``."""
+        return self.root / "crops" / checked_name(subset)
+
+    def findings(self, subset: str) -> Path:
+        """The findings of one subset, one row each."""
+        return self.root / "findings" / checked_name(subset) / "findings.parquet"
+
+    def diagnoses(self, subset: str) -> Path:
+        """The verdicts of one subset, one row a patient."""
+        return self.root / "findings" / checked_name(subset) / "diagnoses.parquet"
+
+    def report(self, name: str) -> Path:
+        """The folder of one series' or patient's report."""
+        return self.root / "reports" / checked_name(name)
+
+    @property
+    def scorecards(self) -> Path:
+        """Scorecards, one folder for each set of models and data."""
+        return self.root / "scorecards"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """The SQLite file of MLflow, where no server is named."""
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """The artifact folder of MLflow, where no server is named."""
+        return self.root / "mlflow" / "artifacts"
+
+
+def checked_name(name: str) -> str:
+    """The name itself, where it is safe as a file name; so a UID cannot climb out of the root."""
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            value=repr(name),
+            place="name of a subset, stage or series",
+            rule="a name must consist of letters, digits, '.', '_' and '-'",
+            cure="Rename the folder or file it comes from.",
+        )
+    return name
+
+
+@contextlib.contextmanager
+def written_whole(final: Path) -> Iterator[Path]:
+    """Lend a temporary path beside ``final``; rename it there when the block ends well.
+
+    Works for a file and for a folder. When the block raises, the temporary path is removed and
+    whatever stood under the final name stays. The parent folder is made.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        _put_in_place(temporary, final)
+    finally:
+        _remove(temporary)
+
+
+def _put_in_place(temporary: Path, final: Path) -> None:
+    if not final.is_dir():
+        temporary.replace(final)
+        return
+    # A folder cannot be renamed onto a filled folder: the old one steps aside first.
+    aside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
+    final.rename(aside)
+    temporary.rename(final)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
