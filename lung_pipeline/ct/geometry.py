@@ -135,7 +135,7 @@ class AxesChange:
         for old, flip in zip(self.order, self.flipped, strict=True):
             first_irc[old] = grid.shape_irc[old] - 1 if flip else 0
         axes_irc = np.asarray(grid.direction)[:, ::-1]  # columns: index, row, column
-        turned_irc = axes_irc[:, list(self.order)] * signs
+        turned_irc = axes_irc[:, list(self.order)] * signs + 0.0  # no "-0.0" in what is stored
         return VoxelGrid(
             shape_irc=_triple(grid.shape_irc[old] for old in self.order),
             spacing_irc_mm=_triple(grid.spacing_irc_mm[old] for old in self.order),
@@ -158,6 +158,26 @@ def canonical_axes(grid: VoxelGrid) -> AxesChange:
     )
     flipped = _triple(bool(toward_zyx[new, order[new]] < 0) for new in range(3))
     return AxesChange(order=_triple(order), flipped=flipped)
+
+
+def grid_in(
+    place: object,
+    *,
+    shape_irc: tuple[int, int, int],
+    spacing_irc_mm: tuple[float, float, float],
+    origin_xyz_mm: tuple[float, float, float],
+    direction: Matrix3,
+) -> VoxelGrid:
+    """Make the grid of a scan; where it is none, the error names the scan."""
+    try:
+        return VoxelGrid(shape_irc, spacing_irc_mm, origin_xyz_mm, direction)
+    except GeometryError as error:
+        raise GeometryError(
+            value=error.value,
+            place=f"{place} ({error.place})",
+            rule=error.rule,
+            cure=error.cure,
+        ) from None
 
 
 def _check_numbers(grid: VoxelGrid) -> None:

@@ -56,10 +56,12 @@ def to_hu(values: npt.NDArray[Any], place: str) -> VoxelsHu:
     if lowest > SURELY_AIR_HU:
         rule = f"a CT in HU must contain air (below {SURELY_AIR_HU} HU)"
         raise _not_hu(f"a range of [{lowest:g}, {highest:g}]", place, rule)
-    clipped = np.clip(values, LOWEST_HU, HIGHEST_HU)
-    if clipped.dtype.kind == "f":
-        clipped = np.rint(clipped)
-    return clipped.astype(np.int16)
+    voxels_hu = np.empty(values.shape, dtype=np.int16)
+    # Slice by slice: two whole copies of a float volume would be a gigabyte.
+    for plane, plane_hu in zip(values, voxels_hu, strict=True):
+        clipped = np.clip(plane, LOWEST_HU, HIGHEST_HU)
+        plane_hu[...] = np.rint(clipped) if clipped.dtype.kind == "f" else clipped
+    return voxels_hu
 
 
 def _not_hu(value: object, place: str, rule: str) -> HounsfieldError:

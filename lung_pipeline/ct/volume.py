@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
-from lung_pipeline.errors import GeometryError
+from lung_pipeline.errors import GeometryError, HounsfieldError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class CtVolume:
     """SHA-256 over the bytes of the voxel and header files, in the order they were read."""
 
     def __post_init__(self) -> None:
+        if self.voxels_hu.dtype != np.int16:
+            raise HounsfieldError(
+                value=self.voxels_hu.dtype,
+                place=self.series_uid,
+                rule="voxels must be int16",
+                cure="Bring the values to HU with to_hu().",
+            )
         if self.voxels_hu.shape != self.grid.shape_irc:
             raise GeometryError(
                 value=self.voxels_hu.shape,

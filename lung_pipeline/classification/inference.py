@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained classifier over crops: fast over all, exact where it matters."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.learning.device import has_fast_bfloat16, mixed_precision
+
+BATCH_CROPS = 32
+"""Crops computed together."""
+
+HOPELESS = 0.01
+"""Below this probability bfloat16 is exact enough: it errs by about 0.001 (measured on six real
+crops with the reference weights), and nobody looks at such a finding."""
+
+
+def classify(model: nn.Module, crops_hu: VoxelsHu) -> npt.NDArray[np.float64]:
+    """The probability of "yes" for each crop.
+
+    Of a scan's thousand candidates all but a few are hopeless. Where the hardware computes
+    bfloat16, all are seen in it first (4 to 7 times as fast on a CPU), and only the others again
+    in float32: a probability that is printed, compared or thresholded is a float32 one.
+
+    Args:
+        model: a nodule or malignancy model.
+        crops_hu: HU, shape (n, 32, 48, 48); a memory-mapped array is read batch by batch.
+    """
+    device = next(model.parameters()).device
+    if not has_fast_bfloat16(device):
+        return _probabilities(model, crops_hu, contextlib.nullcontext())
+    probabilities = _probabilities(model, crops_hu, mixed_precision(device))
+    hopeful = np.flatnonzero(probabilities >= HOPELESS)
+    probabilities[hopeful] = _probabilities(model, crops_hu[hopeful], contextlib.nullcontext())
+    return probabilities
+
+
+@torch.inference_mode()
+def _probabilities(
+    model: nn.Module, crops_hu: VoxelsHu, precision: contextlib.AbstractContextManager[None]
+) -> npt.NDArray[np.float64]:
+    device = next(model.parameters()).device
+    model.eval()
+    probabilities = np.zeros(len(crops_hu))
+    with precision:
+        for start in range(0, len(crops_hu), BATCH_CROPS):
+            batch = np.ascontiguousarray(crops_hu[start : start + BATCH_CROPS], dtype=np.float32)
+            logits = model(torch.from_numpy(batch)[:, None].to(device)).float()
+            yes = logits.softmax(dim=1)[:, 1].cpu().numpy()
+            probabilities[start : start + len(batch)] = yes
+    return probabilities

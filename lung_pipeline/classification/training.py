@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the nodule classifier on crops with balanced batches.
+
+The malignancy model is the same loop with other groups, other labels and most weights frozen
+(``malignancy.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lung_pipeline.classification.inference import classify
+from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.crops import augmentation
+from lung_pipeline.crops.sampling import Group, Rows, balanced_batches
+from lung_pipeline.crops.store import CropSet
+from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.learning.device import AUTO, pick_device
+from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, fit
+from lung_pipeline.learning.metrics import Confusion
+from lung_pipeline.learning.seeds import seeded
+
+CropBatch = tuple[Tensor, Tensor]
+"""Crops in HU (batch, 1, 32, 48, 48) and labels (batch,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierSettings:
+    """How a classifier is trained; the defaults are for LUNA16 on one GPU."""
+
+    epochs: int = 40
+    """Passes; the best one's weights are kept."""
+
+    steps_per_epoch: int = 500
+    """Batches a pass: an epoch is a number of samples, not of nodules."""
+
+    batch_size: int = 48
+    """Crops in a batch."""
+
+    learning_rate: float = 1e-3
+    """Highest rate of the schedule."""
+
+    seed: int = 1
+    """Of weights, samples and augmentation."""
+
+    device: str = AUTO
+    """Where to train: auto, cpu or cuda."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be told apart, in rows of a crop table."""
+
+    crops: CropSet
+    """All crops."""
+
+    labels: npt.NDArray[np.int64]
+    """0 or 1 for each crop."""
+
+    train: Mapping[str, Group]
+    """Groups of training crops with their shares of a batch."""
+
+    validation: Rows
+    """Crops of patients that are not trained on."""
+
+
+def nodule_task(crops: CropSet) -> Task:
+    """Nodule or not: half of each batch nodules, half candidates that are none."""
+    index = crops.index
+    is_nodule = index["is_nodule"].to_numpy(dtype=bool)
+    in_train = (index["part"] == "train").to_numpy()
+    return Task(
+        crops,
+        is_nodule.astype(np.int64),
+        {
+            "nodule": Group(np.flatnonzero(in_train & is_nodule), 0.5),
+            "non-nodule": Group(np.flatnonzero(in_train & ~is_nodule), 0.5),
+        },
+        np.flatnonzero((index["part"] == "validation").to_numpy()),
+    )
+
+
+def train_classifier(
+    model: CropClassifier,
+    task: Task,
+    settings: ClassifierSettings,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> list[Epoch]:
+    """Train the parameters that want gradients; the model ends with its best epoch's weights."""
+    rng = np.random.default_rng(settings.seed)
+    device = pick_device(settings.device)
+    model.to(device)
+
+    def batches() -> Iterator[CropBatch]:
+        drawn = balanced_batches(
+            task.train,
+            batch_size=settings.batch_size,
+            num_batches=settings.steps_per_epoch,
+            rng=rng,
+        )
+        for rows in drawn:
+            crops_hu = torch.from_numpy(task.crops.read(rows))[:, None].to(device).float()
+            turned = augmentation.apply(crops_hu, augmentation.draw(len(rows), rng))
+            yield turned, torch.from_numpy(task.labels[rows]).to(device)
+
+    validation_crops = task.crops.read(task.validation)
+    validation_labels = task.labels[task.validation]
+    return fit(
+        model,
+        Schedule(settings.epochs, settings.steps_per_epoch, settings.learning_rate),
+        batches=batches,
+        loss=crop_loss,
+        validate=lambda trained: validate_classifier(trained, validation_crops, validation_labels),
+        on_epoch=on_epoch,
+    )
+
+
+def train_nodule_model(
+    crops: CropSet,
+    settings: ClassifierSettings,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[CropClassifier, list[Epoch]]:
+    """Train the nodule model from random weights; returns the best epoch's model."""
+    seeded(settings.seed)
+    model = CropClassifier()
+    history = train_classifier(model, nodule_task(crops), settings, on_epoch)
+    return model.eval(), history
+
+
+def crop_loss(model: nn.Module, batch: CropBatch) -> Tensor:
+    """The mean cross entropy over a batch of crops."""
+    crops_hu, labels = batch
+    return functional.cross_entropy(model(crops_hu).float(), labels)
+
+
+def validate_classifier(
+    model: nn.Module, crops_hu: VoxelsHu, labels: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    """Loss with both classes of equal weight, counts at 0.5, and the area under the ROC curve."""
+    from sklearn.metrics import roc_auc_score
+
+    probability = classify(model, crops_hu)
+    of_truth = np.clip(np.where(labels == 1, probability, 1 - probability), 1e-7, 1.0)
+    by_class = [-np.log(of_truth[labels == k]).mean() for k in (0, 1) if (labels == k).any()]
+    figures = {VALIDATION_LOSS: float(np.mean(by_class)) if by_class else 0.0}
+    if len(by_class) == 2:
+        figures["validation/roc_auc"] = float(roc_auc_score(labels, probability))
+    return {**figures, **Confusion.of(labels, probability >= 0.5).as_metrics("validation")}

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that knows SimpleITK, and where its (x, y, z) order is turned into ours.
+
+Belongs here: calls into ITK, its warnings silenced and its exceptions put into words. Does not
+belong here: judging a format; the modules ``metaio``, ``nifti``, ``nrrd`` and ``dicom_series`` do
+that first, because ITK pads or shortens some damaged files without a word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lung_pipeline.ct.geometry import Matrix3, VoxelGrid, grid_in
+from lung_pipeline.errors import ReadingError
+
+Format = Literal["MetaImageIO", "NiftiImageIO", "NrrdImageIO", "GDCMImageIO"]
+"""ITK's names of the readers in use; named outright, so that no other reader guesses."""
+
+
+def read_image(path: Path, reader: Format) -> tuple[npt.NDArray[Any], VoxelGrid]:
+    """Read a file as values of shape (index, row, column) and the grid they lie on.
+
+    Raises:
+        ReadingError: ITK cannot read it, it is not three-dimensional, or a voxel is a vector.
+        GeometryError: its axes are no right-angled grid.
+    """
+    image = _read(path, reader)
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ReadingError(
+            value=f"{image.GetDimension()} dimensions with "
+            f"{image.GetNumberOfComponentsPerPixel()} numbers a voxel",
+            place=path,
+            rule="a CT must have three dimensions and one number a voxel",
+            cure="Give one volume: not a picture, a time series or a vector field.",
+        )
+    return _values(image), grid_in(
+        path,
+        shape_irc=image.GetSize()[::-1],
+        spacing_irc_mm=image.GetSpacing()[::-1],
+        origin_xyz_mm=image.GetOrigin(),
+        direction=_rows(image.GetDirection()),
+    )
+
+
+def read_slice_values(path: Path) -> npt.NDArray[Any]:
+    """Read one DICOM file's pixels, rescaled, shape (frame, row, column)."""
+    return _values(_read(path, "GDCMImageIO"))
+
+
+def read_dicom_tags(path: Path) -> dict[str, str]:
+    """Read a DICOM file's header: "group|element" in hexadecimal to the value as text."""
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    with _quiet_itk(), _in_words(path):
+        reader.ReadImageInformation()
+    return {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+
+
+def _read(path: Path, reader: Format) -> Any:
+    import SimpleITK
+
+    with _quiet_itk(), _in_words(path):
+        return SimpleITK.ReadImage(str(path), imageIO=reader)
+
+
+def _values(image: Any) -> npt.NDArray[Any]:
+    import SimpleITK
+
+    return np.asarray(SimpleITK.GetArrayFromImage(image))
+
+
+def _rows(direction: tuple[float, ...]) -> Matrix3:
+    a, b, c, d, e, f, g, h, i = direction
+    return ((a, b, c), (d, e, f), (g, h, i))
+
+
+@contextlib.contextmanager
+def _quiet_itk() -> Iterator[None]:
+    """Keep ITK's warnings off the terminal: what matters of them is checked here by name."""
+    import SimpleITK
+
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        # The first lines of ITK's message are addresses in its own source.
+        last_line = str(error).strip().splitlines()[-1].strip()
+        raise ReadingError(
+            value=f"'{last_line}' from ITK",
+            place=path,
+            rule="the file must be whole and of the kind its ending names",
+            cure="Copy the file again from its source.",
+        ) from None

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scan on disk to a CT in memory, whole and in canonical order, or one named error.
+
+Belongs here: which files make a scan, and the one way from them to a ``CtVolume``. Does not belong
+here: the formats; ``metaio``, ``nifti``, ``nrrd`` and ``dicom_series`` hold each header against
+its voxels, and ``itk`` reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from lung_pipeline.ct import dicom_series, itk, metaio, nifti, nrrd
+from lung_pipeline.ct.geometry import canonical_axes
+from lung_pipeline.ct.hounsfield import to_hu
+from lung_pipeline.ct.volume import CtVolume
+from lung_pipeline.errors import ReadingError
+
+_FORMATS: dict[str, tuple[Callable[[Path], tuple[Path, ...]], itk.Format]] = {
+    ".mhd": (metaio.checked_files, "MetaImageIO"),
+    ".mha": (metaio.checked_files, "MetaImageIO"),
+    ".nii": (nifti.checked_files, "NiftiImageIO"),
+    ".nii.gz": (nifti.checked_files, "NiftiImageIO"),
+    ".nrrd": (nrrd.checked_files, "NrrdImageIO"),
+}
+"""Ending to the check of its header and ITK's reader of it."""
+
+_TEMPORARY_ENDINGS = (".tmp", ".part", ".old")
+"""What half-written files and folders are called, here and by common downloaders."""
+
+
+def read_ct(path: Path) -> CtVolume:
+    """Read a scan: ``.mhd``, ``.mha``, ``.nii``, ``.nii.gz``, ``.nrrd`` or a DICOM folder.
+
+    The axes are turned to the canonical order, nearest to LPS; nothing is resampled.
+
+    Raises:
+        ReadingError: absent, truncated, too long, contradicted by its header, of unknown kind.
+        SeriesError: a DICOM folder that is not one complete, evenly spaced CT series.
+        GeometryError: axes that are skewed, or not known.
+        HounsfieldError: values that are not a CT's.
+    """
+    if path.is_dir():
+        series = dicom_series.read_series(path)
+        files, series_uid, original_grid = series.files, series.series_uid, series.grid
+        values = dicom_series.read_values(series)
+    else:
+        ending = _ending(path)
+        files, series_uid = source_files(path), path.name[: -len(ending)]
+        values, original_grid = itk.read_image(path, _FORMATS[ending][1])
+    change = canonical_axes(original_grid)
+    return CtVolume(
+        series_uid=series_uid,
+        voxels_hu=change.turn_voxels(to_hu(values, str(path))),
+        grid=change.turn_grid(original_grid),
+        original_grid=original_grid,
+        source_sha256=sha256_of(files),
+    )
+
+
+def source_files(path: Path) -> tuple[Path, ...]:
+    """All files of a scan, in the order they are read: header first, slices along the normal.
+
+    Raises:
+        ReadingError: the scan is absent, incomplete or of unknown kind.
+    """
+    if path.is_dir():
+        return dicom_series.read_series(path).files
+    ending = _ending(path)
+    _refuse_absent(path)
+    return _FORMATS[ending][0](path)
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """SHA-256, as hexadecimal, over the bytes of the files in the order given."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def scans_in(folder: Path) -> list[Path]:
+    """The scans of a subset's folder, sorted: files of known endings, and folders with DICOM.
+
+    DICOM folders may lie deeper, as TCIA hands them out (patient, study, series). Hidden and
+    temporary names are passed over.
+
+    Raises:
+        ReadingError: the folder is absent.
+    """
+    if not folder.is_dir():
+        raise ReadingError(
+            value="no folder",
+            place=folder,
+            rule="the folder of the scans must exist",
+            cure="Check the path, or the subset's name.",
+        )
+    files = [path for path in _visible(folder) if path.is_file() and _known_ending(path)]
+    return sorted([*files, *_dicom_folders(folder)])
+
+
+def _dicom_folders(folder: Path) -> Iterator[Path]:
+    children = _visible(folder)
+    if any(dicom_series.is_dicom(path) for path in children):
+        yield folder
+        return
+    for path in children:
+        if path.is_dir():
+            yield from _dicom_folders(path)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name[0] not in "._~" and not path.name.lower().endswith(_TEMPORARY_ENDINGS)
+    ]
+
+
+def _known_ending(path: Path) -> str | None:
+    name = path.name.lower()
+    return next((ending for ending in _FORMATS if name.endswith(ending)), None)
+
+
+def _ending(path: Path) -> str:
+    ending = _known_ending(path)
+    if ending is None:
+        _refuse_absent(path)
+        raise ReadingError(
+            value=repr(path.suffix),
+            place=path,
+            rule=f"a scan must be a folder of DICOM files or end in {', '.join(_FORMATS)}",
+            cure="Name such a file; for DICOM, the folder in which the slices lie.",
+        )
+    return ending
+
+
+def _refuse_absent(path: Path) -> None:
+    if not path.is_file():
+        raise ReadingError(
+            value="no file",
+            place=path,
+            rule="the scan must exist",
+            cure="Check the path.",
+        )
+    if path.stat().st_size == 0:
+        raise ReadingError(
+            value="0 bytes",
+            place=path,
+            rule="the file must not be empty",
+            cure="Copy the file again from its source.",
+        )

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scorecard: one frozen record of how good one set of models is on one set of data.
+
+Belongs here: the record, its JSON and its flat names for a tracking server. Does not belong here:
+how the figures are made (``froc.py``, ``roc.py``) and how they are shown (``reporting``). It takes
+no clock and no path: when and where come in as values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lung_pipeline.errors import StoreError
+from lung_pipeline.evaluation.froc import FP_RATES, Froc, OperatingPoint
+from lung_pipeline.evaluation.matching import Matches
+from lung_pipeline.evaluation.roc import roc_auc
+
+
+@dataclass(frozen=True, slots=True)
+class DataFigures:
+    """What was scored."""
+
+    part: str
+    """The part of the split: train, validation or test."""
+
+    subsets: tuple[str, ...]
+    """The subsets it was drawn from."""
+
+    num_series: int
+    """Series that were looked at, those without a nodule included: the divisor of all rates."""
+
+    num_patients: int
+    """Patients they belong to."""
+
+    num_nodules: int
+    """Nodules to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionFigures:
+    """How well nodules are found; a figure is None where there is nothing to measure it on."""
+
+    froc: tuple[tuple[float, float | None], ...]
+    """Pairs of false positives a scan and sensitivity, at the seven rates of LUNA16."""
+
+    cpm: float | None
+    """The mean of the seven sensitivities."""
+
+    threshold: float | None
+    """The operating point: findings count from this score on; None where none may count."""
+
+    sensitivity: float | None
+    """Share of the nodules found at the operating point."""
+
+    fp_per_scan: float
+    """False positives a scan at the operating point."""
+
+    how_chosen: str
+    """How the operating point was chosen, in words."""
+
+    counts: dict[str, int]
+    """Nodules hit and missed, findings on excluded marks, double hits, false positives, and
+    series without a finding, all without any threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class MalignancyFigures:
+    """How well malignant ranks above benign, among nodules that were detected and rated."""
+
+    auc: float | None
+    """Area under the ROC curve of the malignancy model; None with one class only, or no model."""
+
+    auc_of_diameter: float | None
+    """The same with the nodule's diameter as the score: the floor any model must clear."""
+
+    num_malignant: int
+    """Detected nodules the readers call malignant."""
+
+    num_benign: int
+    """Detected nodules the readers call benign."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCertificate:
+    """That nobody who was scored had been learned from."""
+
+    rule: dict[str, Any]
+    """The rule of the split as JSON has it: kind, seed, shares."""
+
+    patients_per_part: dict[str, int]
+    """How many patients each part has."""
+
+    patients_in_two_parts: int
+    """How many stand in more than one part; anything but 0 makes the figures worthless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """One set of models on one set of data."""
+
+    name: str
+    """What this scorecard is called."""
+
+    data: DataFigures
+    """What was scored."""
+
+    models: dict[str, str]
+    """For each step its model: name, version and hash of the weights, as one string."""
+
+    detection: DetectionFigures
+    """How well nodules are found."""
+
+    malignancy: MalignancyFigures
+    """How well malignant is told from benign."""
+
+    split: SplitCertificate
+    """That the patients were unseen."""
+
+    provenance: dict[str, Any]
+    """What made it: code version, settings, fingerprints of the inputs."""
+
+    made_at: str
+    """When, in ISO 8601."""
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain dictionary for ``scorecard.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Scorecard:
+        """The scorecard as it was before ``as_json``; ``StoreError`` where a field is missing."""
+        try:
+            return cls(
+                **{
+                    **record,
+                    "data": DataFigures(
+                        **{**record["data"], "subsets": tuple(record["data"]["subsets"])}
+                    ),
+                    "detection": _detection_from_json(record["detection"]),
+                    "malignancy": MalignancyFigures(**record["malignancy"]),
+                    "split": SplitCertificate(**record["split"]),
+                }
+            )
+        except (KeyError, TypeError) as problem:
+            raise StoreError(
+                value=str(problem),
+                place="scorecard",
+                rule="a scorecard must have exactly the fields of this version of the package",
+                cure="Make the scorecard again.",
+            ) from problem
+
+    def metrics(self) -> dict[str, float]:
+        """All figures under flat names that MLflow accepts; what is not known is left out."""
+        detection, malignancy = self.detection, self.malignancy
+        figures: dict[str, float | None] = {
+            "detection/cpm": detection.cpm,
+            **{f"detection/sensitivity_at_{fp:g}_fp_per_scan": s for fp, s in detection.froc},
+            "detection/threshold": detection.threshold,
+            "detection/sensitivity_at_operating_point": detection.sensitivity,
+            "detection/fp_per_scan_at_operating_point": detection.fp_per_scan,
+            **{f"detection/num_{name}": count for name, count in detection.counts.items()},
+            "malignancy/auc": malignancy.auc,
+            "malignancy/auc_of_diameter": malignancy.auc_of_diameter,
+            "malignancy/num_malignant": malignancy.num_malignant,
+            "malignancy/num_benign": malignancy.num_benign,
+            "data/num_series": self.data.num_series,
+            "data/num_patients": self.data.num_patients,
+            "data/num_nodules": self.data.num_nodules,
+            "split/patients_in_two_parts": self.split.patients_in_two_parts,
+        }
+        return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def build_scorecard(
+    *,
+    name: str,
+    part: str,
+    subsets: tuple[str, ...],
+    num_patients: int,
+    models: dict[str, str],
+    matches: Matches,
+    curve: Froc,
+    point: OperatingPoint,
+    how_chosen: str,
+    malignancy: MalignancyFigures,
+    split: SplitCertificate,
+    provenance: dict[str, Any],
+    made_at: str,
+) -> Scorecard:
+    """Put the figures of one evaluation together; counts come from the matches and the curve."""
+    detection = DetectionFigures(
+        froc=tuple((rate, _known(curve.sensitivity_at(rate))) for rate in FP_RATES),
+        cpm=_known(curve.cpm),
+        threshold=_known(point.threshold),
+        sensitivity=_known(point.sensitivity),
+        fp_per_scan=point.fp_per_scan,
+        how_chosen=how_chosen,
+        counts=matches.counts,
+    )
+    return Scorecard(
+        name=name,
+        data=DataFigures(part, subsets, curve.num_series, num_patients, curve.num_nodules),
+        models=models,
+        detection=detection,
+        malignancy=malignancy,
+        split=split,
+        provenance=provenance,
+        made_at=made_at,
+    )
+
+
+def malignancy_figures(
+    is_malignant: npt.ArrayLike,
+    diameter_mm: npt.ArrayLike,
+    malignancy_probability: npt.ArrayLike | None,
+) -> MalignancyFigures:
+    """Figures over the nodules that were detected and that readers rated, one entry each.
+
+    Args:
+        is_malignant: the readers' rule, shape (n,).
+        diameter_mm: the diameter of the readers' mark, shape (n,).
+        malignancy_probability: of the finding that hit it, shape (n,); None without a model.
+    """
+    malignant = np.asarray(is_malignant, dtype=bool)
+    return MalignancyFigures(
+        auc=(
+            None if malignancy_probability is None else roc_auc(malignant, malignancy_probability)
+        ),
+        auc_of_diameter=roc_auc(malignant, diameter_mm),
+        num_malignant=int(malignant.sum()),
+        num_benign=int((~malignant).sum()),
+    )
+
+
+def _detection_from_json(record: Mapping[str, Any]) -> DetectionFigures:
+    pairs = tuple((fp, sensitivity) for fp, sensitivity in record["froc"])
+    return DetectionFigures(**{**record, "froc": pairs})
+
+
+def _known(figure: float) -> float | None:
+    """None for NaN and infinity, which JSON has no word for."""
+    return figure if math.isfinite(figure) else None

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Marked voxels that hang together become one candidate with a centre and a size.
+
+As in the reference design ("Deep Learning with PyTorch", chapter 14) a mask is eroded once, so
+that specks go and thin bridges part, then labelled, and the centre is weighted by density. Two of
+its flaws are left out. There erosion deletes all that is two voxels thin along any axis, a 5 mm
+nodule on 2.5 mm slices included; here an axis is eroded only where two voxels are thinner than the
+smallest nodule. And the size is measured on the voxels as marked, not as eroded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
+
+SMALLEST_DIAMETER_MM = 3.0
+"""LIDC's readers drew nodules from 3 mm on (Armato et al. 2011); smaller specks are left out."""
+
+_GROWTH_STEPS = 2
+"""Rounds of growing a core back: two also reach the corners that one erosion takes away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One group of marked voxels."""
+
+    center_irc: tuple[float, float, float]
+    """Centre of mass, each voxel weighted by its density above air."""
+
+    volume_mm3: float
+    """Volume of the marked voxels."""
+
+    @property
+    def diameter_mm(self) -> float:
+        """Diameter of the ball of the same volume."""
+        return ball_diameter_mm(self.volume_mm3)
+
+
+def ball_diameter_mm(volume_mm3: float) -> float:
+    """Diameter of a ball by its volume."""
+    return float(np.cbrt(6.0 * volume_mm3 / np.pi))
+
+
+def ball_volume_mm3(diameter_mm: float) -> float:
+    """Volume of a ball by its diameter."""
+    return float(np.pi / 6.0 * diameter_mm**3)
+
+
+def group(
+    mask: npt.NDArray[np.bool_], voxels_hu: VoxelsHu, spacing_irc_mm: tuple[float, float, float]
+) -> list[Component]:
+    """Find the components of a mask, in the order of their first voxel.
+
+    Args:
+        mask: marked voxels, shape (index, row, column).
+        voxels_hu: the volume, same shape.
+        spacing_irc_mm: distance between voxel centres along each axis.
+    """
+    labels, count = label_parted(mask, spacing_irc_mm)
+    if count == 0:
+        return []
+    marked = np.nonzero(labels)
+    of_component = labels[marked] - 1
+    # Density above air; one is added so that a component of pure air has a centre too.
+    weights = voxels_hu[marked].astype(np.float64) - AIR_HU + 1
+    total = np.bincount(of_component, weights, count)
+    centers_irc = np.stack(
+        [np.bincount(of_component, weights * axis, count) / total for axis in marked], axis=1
+    )
+    volumes_mm3 = np.bincount(of_component, minlength=count) * np.prod(spacing_irc_mm)
+    return [
+        Component((center[0], center[1], center[2]), volume)
+        for center, volume in zip(centers_irc.tolist(), volumes_mm3.tolist(), strict=True)
+        if volume >= ball_volume_mm3(SMALLEST_DIAMETER_MM)
+    ]
+
+
+def label_parted(
+    mask: npt.NDArray[np.bool_], spacing_irc_mm: tuple[float, float, float]
+) -> tuple[npt.NDArray[np.int32], int]:
+    """Label the cores of a mask and grow each back over the marked voxels beside it.
+
+    Marked voxels that no core reaches get label 0: they were specks or bridges.
+    """
+    labels, count = ndimage.label(ndimage.binary_erosion(mask, eroding_cross(spacing_irc_mm)))
+    labels = labels.astype(np.int32)
+    rest = np.argwhere(mask & (labels == 0))
+    for _ in range(_GROWTH_STEPS):
+        reached = _highest_neighbour(labels, rest)
+        labels[tuple(rest.T)] = reached
+        rest = rest[reached == 0]
+    return labels, int(count)
+
+
+def eroding_cross(spacing_irc_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+    """A voxel and its neighbours along each axis fine enough to erode, shape (3, 3, 3)."""
+    cross = np.zeros((3, 3, 3), dtype=np.bool_)
+    cross[1, 1, 1] = True
+    for axis, spacing_mm in enumerate(spacing_irc_mm):
+        if 2 * spacing_mm < SMALLEST_DIAMETER_MM:
+            np.moveaxis(cross, axis, 0)[[0, 2], 1, 1] = True
+    return cross
+
+
+def _highest_neighbour(
+    labels: npt.NDArray[np.int32], points_irc: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """For each voxel the highest label among its six neighbours; nothing wraps at a border."""
+    highest = np.zeros(len(points_irc), dtype=np.int32)
+    for axis in range(3):
+        for step in (-1, 1):
+            there = points_irc.copy()
+            there[:, axis] = np.clip(there[:, axis] + step, 0, labels.shape[axis] - 1)
+            np.maximum(highest, labels[tuple(there.T)], out=highest)
+    return highest

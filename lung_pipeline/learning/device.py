@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where tensors are computed, and in which precision that place is fast."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from lung_pipeline.errors import DeviceError
+
+AUTO, CPU, CUDA = "auto", "cpu", "cuda"
+"""The devices a setting may name; ``auto`` takes CUDA where there is one."""
+
+
+def pick_device(name: str = AUTO) -> torch.device:
+    """The device by name.
+
+    Raises:
+        DeviceError: CUDA was asked for and there is none; it never falls back in silence.
+    """
+    if name == AUTO:
+        return torch.device(CUDA if torch.cuda.is_available() else CPU)
+    if name == CUDA and not torch.cuda.is_available():
+        raise DeviceError(
+            value="no CUDA device",
+            place="setting 'device'",
+            rule="training or inference on 'cuda' needs a CUDA device",
+            cure="Run it where there is one, or say device: cpu (or auto).",
+        )
+    if name not in (CPU, CUDA):
+        raise DeviceError(
+            value=repr(name),
+            place="setting 'device'",
+            rule=f"a device must be one of {AUTO}, {CPU}, {CUDA}",
+            cure="Change the setting.",
+        )
+    return torch.device(name)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes bfloat16: CUDA since Ampere, CPUs with AVX-512 BF16 or AMX."""
+    if device.type == CUDA:
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Autocast to bfloat16 where that is fast, plain float32 elsewhere."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device))

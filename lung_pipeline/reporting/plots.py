@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Curves as SVG, in ink for light and for dark pages.
+
+Belongs here: drawing. Does not belong here: the points that are drawn.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lung_pipeline.evaluation.froc import FP_RATES, Froc
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INKS = {
+    False: {"ink": "#3b444b", "faint": "#d9dcd6", "curve": "#1f6f8b", "mark": "#b4541a"},
+    True: {"ink": "#c3cad0", "faint": "#363d43", "curve": "#6fc3df", "mark": "#f2a65a"},
+}
+"""Colours by whether the page is dark; blue and orange stay apart for colour-blind readers."""
+
+_CURVE_POINTS = 513
+
+
+def froc_svg(curve: Froc, point: tuple[float, float | None], *, dark: bool) -> str:
+    """The FROC curve from 1/8 to 8 false positives a scan, with the operating point.
+
+    Args:
+        curve: what is drawn; where there are no nodules only the axes are.
+        point: false positives a scan and sensitivity of the operating point; a point left of the
+            axis stands on its edge, one without a sensitivity is not drawn.
+        dark: whether the page is dark.
+
+    Returns:
+        An SVG with a transparent ground; the same curve gives the same text.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    ink = _INKS[dark]
+    with mpl.rc_context({"svg.hashsalt": "froc", "font.size": 10, "text.color": ink["ink"]}):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        _draw_axes(axes, ink)
+        # An even walk in octaves: the curve is piecewise linear between thousands of scores.
+        rates = np.geomspace(FP_RATES[0], FP_RATES[-1], _CURVE_POINTS)
+        axes.plot(rates, [curve.sensitivity_at(r) for r in rates], color=ink["curve"], lw=2)
+        at_rates = [curve.sensitivity_at(rate) for rate in FP_RATES]
+        axes.plot(FP_RATES, at_rates, "o", ms=5, color=ink["curve"], label="the seven rates")
+        _draw_operating_point(axes, point, ink["mark"])
+        axes.legend(loc="lower right", frameon=False)
+        svg = io.StringIO()
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    return svg.getvalue()
+
+
+def svg_data_uri(svg: str) -> str:
+    """An SVG inside a ``data:`` address, so that a page needs no other file."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+
+
+def rate_in_words(rate: float) -> str:
+    """A rate as LUNA16 writes it.
+
+    >>> [rate_in_words(rate) for rate in (0.125, 0.5, 8.0)]
+    ['1/8', '1/2', '8']
+    """
+    return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
+
+
+def _draw_axes(axes: Axes, ink: dict[str, str]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(FP_RATES[0] / 1.12, FP_RATES[-1] * 1.12)
+    axes.set_ylim(0, 1.02)
+    axes.set_xticks(FP_RATES, [rate_in_words(rate) for rate in FP_RATES])
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.minorticks_off()
+    axes.set_xlabel("false positives a scan", color=ink["ink"])
+    axes.set_ylabel("sensitivity", color=ink["ink"])
+    axes.tick_params(colors=ink["ink"], length=0)
+    axes.grid(color=ink["faint"], linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _draw_operating_point(axes: Axes, point: tuple[float, float | None], color: str) -> None:
+    fp_per_scan, sensitivity = point
+    if sensitivity is None or math.isnan(sensitivity):
+        return
+    shown_at = min(max(fp_per_scan, FP_RATES[0]), FP_RATES[-1])
+    axes.plot([shown_at], [sensitivity], "D", ms=9, color=color, label="operating point")

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scorecard: what goes in comes out, in JSON and in flat names."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from lung_pipeline.errors import StoreError
+from lung_pipeline.evaluation.froc import froc, operating_point
+from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.roc import roc_auc
+from lung_pipeline.evaluation.scorecard import (
+    Scorecard,
+    SplitCertificate,
+    build_scorecard,
+    malignancy_figures,
+)
+
+NODULES = pd.DataFrame(
+    {"series_uid": ["a", "b"], "x_mm": 0.0, "y_mm": 0.0, "z_mm": 0.0, "diameter_mm": 6.0}
+)
+
+
+def scorecard(num_nodules: int = 2) -> Scorecard:
+    """One nodule of two found at 0.9; one false positive at 0.4; two scans."""
+    nodules = NODULES.iloc[:num_nodules]
+    findings = NODULES.assign(score=[0.9, 0.4], x_mm=[1.0, 50.0])
+    matches = match(findings, nodules, series_uids=["a", "b"])
+    curve = froc(matches, 2)
+    return build_scorecard(
+        name="demo",
+        part="test",
+        subsets=("subset0", "subset1"),
+        num_patients=2,
+        models={"nodule": "lung-nodule v3"},
+        matches=matches,
+        curve=curve,
+        point=operating_point(curve, 4.0),
+        how_chosen="highest sensitivity at no more than 4 false positives a scan",
+        malignancy=malignancy_figures([True, False, False], [9, 10, 4], [0.8, 0.7, 0.1]),
+        split=SplitCertificate({"kind": "hash", "seed": 7}, {"train": 5, "test": 2}, 0),
+        provenance={"code": "0.1.0"},
+        made_at="2026-01-02T03:04:05Z",
+    )
+
+
+def test_json_and_back_is_the_identity() -> None:
+    card = scorecard()
+    assert Scorecard.from_json(json.loads(json.dumps(card.as_json()))) == card
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown"])
+def test_a_record_of_other_fields_is_refused(damage: str) -> None:
+    record = scorecard().as_json()
+    if damage == "missing":
+        del record["detection"]["cpm"]
+    else:
+        record["colour"] = "green"
+    with pytest.raises(StoreError, match="exactly the fields"):
+        Scorecard.from_json(record)
+
+
+def test_metrics_hold_the_figures_worked_by_hand() -> None:
+    metrics = scorecard().metrics()
+    assert metrics["detection/sensitivity_at_operating_point"] == 1 / 2
+    assert metrics["detection/fp_per_scan_at_operating_point"] == 0.0
+    assert metrics["detection/threshold"] == 0.9
+    assert metrics["detection/cpm"] == pytest.approx(1 / 2)
+    assert metrics["detection/num_false_positives"] == 1
+    assert metrics["malignancy/auc"] == 1.0
+    assert metrics["malignancy/auc_of_diameter"] == 0.5
+    assert (metrics["malignancy/num_malignant"], metrics["malignancy/num_benign"]) == (1, 2)
+
+
+def test_metric_names_are_valid_for_mlflow() -> None:
+    names = scorecard().metrics()
+    assert "detection/sensitivity_at_0.125_fp_per_scan" in names
+    assert all(re.fullmatch(r"[A-Za-z0-9_./-]+", name) for name in names)
+
+
+def test_unknown_figures_are_null_in_json_and_absent_from_metrics() -> None:
+    card = scorecard(num_nodules=0)
+    assert card.detection.cpm is None
+    assert json.loads(json.dumps(card.as_json(), allow_nan=False))["detection"]["cpm"] is None
+    assert "detection/cpm" not in card.metrics()
+
+
+def test_without_a_malignancy_model_only_the_diameter_is_scored() -> None:
+    figures = malignancy_figures([True, False], [9.0, 4.0], None)
+    assert (figures.auc, figures.auc_of_diameter) == (None, 1.0)
+
+
+def test_auc_counts_pairs_and_half_of_ties() -> None:
+    # Positives 3 and 1, negatives 1 and 0: of four pairs three are won and one is tied.
+    assert roc_auc([1, 1, 0, 0], [3, 1, 1, 0]) == pytest.approx((3 + 0.5) / 4)
+
+
+@pytest.mark.parametrize("labels", [[], [True], [False, False]])
+def test_auc_of_one_class_is_none(labels: list[bool]) -> None:
+    assert roc_auc(labels, [0.5] * len(labels)) is None
