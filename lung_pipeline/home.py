@@ -74,10 +74,6 @@ class Home:
         """What a stage made of one subset: the contract with the next stage."""
         return self.root / "tables" / checked_name(stage) / f"{checked_name(subset)}.parquet"
 
-    def candidates(self, subset: str) -> Path:
-        """Nodules and negatives of one subset, with ratings and the patient's part."""
-        return self.root / "tables" / "candidates" / f"{checked_name(subset)}.parquet"
-
     def crops(self, subset: str) -> Path:
         """The folder of one subset's windows: ``crops.npy`` and ``index.parquet``."""
         return self.root / "crops" / checked_name(subset)

@@ -53,6 +53,9 @@ class CandidateTable:
     table: pd.DataFrame
     """The columns of ``COLUMNS``; by series, nodules first, then from feet to head."""
 
+    series: pd.DataFrame
+    """Every scan on disk, with a candidate or without: series_uid, patient_id, part; sorted."""
+
     counts: dict[str, int]
     """What is in the table, for each part too, and what was left out and why."""
 
@@ -92,7 +95,7 @@ def build_candidates(
         "annotations_of_absent_series": len(annotations) - len(nodules),
         "candidates_of_absent_series": len(candidates) - len(present),
     }
-    return CandidateTable(table, {**_counts(table, scans), **left_out})
+    return CandidateTable(table, scans, {**_counts(table, scans), **left_out})
 
 
 def _scans(

@@ -30,6 +30,12 @@ _BYTES_OF_TYPE = {
 _HEADER_LIMIT_BYTES = 1 << 16
 """A header is a screen of text; without its last line within this, a file is something else."""
 
+_GEOMETRY = {
+    **dict.fromkeys(("Offset", "Position", "Origin"), 3),
+    **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), 9),
+}
+"""MetaIO's names of the origin and of the direction, and how many numbers each takes."""
+
 _LAST_KEY = "ElementDataFile"
 
 
@@ -117,6 +123,10 @@ def _check_meaning(header: _Header) -> None:
     spacing = header.numbers("ElementSpacing")
     if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
         raise header.refusal(spacing, "ElementSpacing", "must be three positive numbers")
+    for key, count in _GEOMETRY.items():
+        numbers = header.numbers(key) if key in header.fields else (0.0,) * count
+        if len(numbers) != count or not all(map(math.isfinite, numbers)):
+            raise header.refusal(numbers, key, f"must be {count} finite numbers")
 
 
 def _same_number(found: str, wanted: str) -> bool:
@@ -163,8 +173,12 @@ def _check_length(header: _Header, data_file: Path) -> None:
     stored = str(data_file.stat().st_size - start)
     promised = header.text("CompressedDataSize", stored)
     if compressed and promised != stored:
-        rule = f"must be the {stored} bytes of {data_file.name}"
-        raise header.refusal(promised, "CompressedDataSize", rule)
+        raise ReadingError(
+            value=stored,
+            place=data_file,
+            rule=f"the compressed voxels must fill {promised} bytes, as CompressedDataSize says",
+            cure="Copy the file again from its source.",
+        )
     refuse_other_length(
         data_file,
         start=start,

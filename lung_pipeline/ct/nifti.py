@@ -13,12 +13,13 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from lung_pipeline.ct.geometry import ORTHONORMAL_TOLERANCE
 from lung_pipeline.ct.payload import bytes_of, refuse_odd_shape, refuse_other_length
-from lung_pipeline.errors import GeometryError, ReadingError
+from lung_pipeline.errors import GeometryError, HounsfieldError, ReadingError
 
 _HEADER_BYTES = 348
 _OFFSET_LIMIT_BYTES = 1 << 24  # beyond it a float32 holds no byte exactly
@@ -27,6 +28,12 @@ _MAGIC = b"n+1\0"
 
 _BYTES_OF_DATATYPE = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4}
 """NIfTI's codes of the types that are one number: (u)int8 to 32, float32 and float64."""
+
+_FLOATS = {16: "f4", 64: "f8"}
+"""Of these, the types that can hold NaN, and NumPy's names of them."""
+
+_BLOCK_BYTES = 1 << 20
+"""Read at once; a multiple of every type's size."""
 
 
 def checked_files(path: Path) -> tuple[Path, ...]:
@@ -50,13 +57,36 @@ def checked_files(path: Path) -> tuple[Path, ...]:
         found = f"datatype {datatype} with {bits} bits"
         raise _refusal(path, found, "a voxel must be one whole or floating number")
     # The header is counted with the voxels: in a gzip stream there is no seeking past it.
+    first_byte = _first_voxel_byte(path, header, order)
     refuse_other_length(
         path,
         start=0,
-        expected=_first_voxel_byte(path, header, order) + bytes_of(sizes, bits // 8),
+        expected=first_byte + bytes_of(sizes, bits // 8),
         packing="gzip" if packed else "raw",
     )
+    if datatype in _FLOATS:
+        _refuse_not_finite(path, packed, first_byte, np.dtype(order + _FLOATS[datatype]))
     return (path,)
+
+
+def _refuse_not_finite(path: Path, packed: bool, first_byte: int, kind: np.dtype[Any]) -> None:
+    """Refuse NaN and infinity, which ITK's NIfTI reader would turn into 0 without a word."""
+    bad = 0
+    with _opened(path, packed) as file:
+        file.read(first_byte)
+        while block := file.read(_BLOCK_BYTES):
+            bad += int(np.count_nonzero(~np.isfinite(np.frombuffer(block, kind))))
+    if bad:
+        raise HounsfieldError(
+            value=f"{bad} voxels that are NaN or infinite",
+            place=path,
+            rule="every voxel must be finite",
+            cure="Give a CT in Hounsfield units, as the scanner made it.",
+        )
+
+
+def _opened(path: Path, packed: bool) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
 def _first_voxel_byte(path: Path, header: bytes, order: str) -> int:
@@ -68,7 +98,7 @@ def _first_voxel_byte(path: Path, header: bytes, order: str) -> int:
 
 def _read_header(path: Path, packed: bool) -> bytes:
     try:
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with _opened(path, packed) as file:
             header = file.read(_HEADER_BYTES)
     except (EOFError, OSError, zlib.error) as error:
         raise _refusal(path, f"'{error}'", "the file must be whole and packed with gzip") from None

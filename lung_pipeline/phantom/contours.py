@@ -49,7 +49,9 @@ def draw_rings(
         bias_mm: how far outside the surface this reader draws.
     """
     start, lines = _window(form, centre_xyz_mm, grid, bias_mm)
-    distance = form.distance(lines[2][None, None, :], lines[1][None, :, None], lines[0][:, None, None])
+    distance = form.distance(
+        lines[2][None, None, :], lines[1][None, :, None], lines[0][:, None, None]
+    )
     rings = []
     for offset, mask in enumerate(distance < bias_mm):
         if not mask.any():

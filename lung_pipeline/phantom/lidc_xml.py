@@ -7,7 +7,7 @@ Belongs here: the names and the order of LIDC's elements. Does not belong here: 
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _SCHEMA = "http://www.nih.gov  http://troll.rad.med.umich.edu/lidc/LidcReadMessa
 
 def make_xml(plan: ScanPlan) -> bytes:
     """The message of one series, all readers, UTF-8."""
-    message = Xml.Element(
+    message = ET.Element(
         "LidcReadMessage",
         {
             "uid": f"{plan.series_uid}.7",
@@ -35,12 +35,12 @@ def make_xml(plan: ScanPlan) -> bytes:
     doubtful = doubtful_places(plan)
     for reader in range(NUM_READERS):
         _add_session(message, plan, reader, doubtful)
-    Xml.indent(message, space="  ")
-    return bytes(Xml.tostring(message, encoding="UTF-8", xml_declaration=True)) + b"\n"
+    ET.indent(message, space="  ")
+    return bytes(ET.tostring(message, encoding="UTF-8", xml_declaration=True)) + b"\n"
 
 
-def _add_header(message: Xml.Element, plan: ScanPlan) -> None:
-    header = Xml.SubElement(message, "ResponseHeader")
+def _add_header(message: ET.Element, plan: ScanPlan) -> None:
+    header = ET.SubElement(message, "ResponseHeader")
     for name, text in (
         ("Version", "1.8.1"),
         ("MessageId", f"PHANTOM-{plan.subset}-{plan.scan}"),
@@ -60,9 +60,9 @@ def _add_header(message: Xml.Element, plan: ScanPlan) -> None:
 
 
 def _add_session(
-    message: Xml.Element, plan: ScanPlan, reader: int, doubtful: tuple[Doubtful, ...]
+    message: ET.Element, plan: ScanPlan, reader: int, doubtful: tuple[Doubtful, ...]
 ) -> None:
-    session = Xml.SubElement(message, "readingSession")
+    session = ET.SubElement(message, "readingSession")
     _text(session, "annotationVersion", "3.12")
     _text(session, "servicingRadiologistID", f"phantom-{reader}")
     patient, grid = plan.patient, plan.file_grid
@@ -82,11 +82,11 @@ def _add_session(
 
 
 def _add_nodule(
-    session: Xml.Element, plan: ScanPlan, name: str, reading: Reading, rings: tuple[Ring, ...]
+    session: ET.Element, plan: ScanPlan, name: str, reading: Reading, rings: tuple[Ring, ...]
 ) -> None:
-    nodule = Xml.SubElement(session, "unblindedReadNodule")
+    nodule = ET.SubElement(session, "unblindedReadNodule")
     _text(nodule, "noduleID", name)
-    characteristics = Xml.SubElement(nodule, "characteristics")
+    characteristics = ET.SubElement(nodule, "characteristics")
     for key, value in (
         ("subtlety", reading.subtlety),
         ("internalStructure", 1),
@@ -100,31 +100,31 @@ def _add_nodule(
     ):
         _text(characteristics, key, str(value))
     for ring in rings:
-        roi = Xml.SubElement(nodule, "roi")
+        roi = ET.SubElement(nodule, "roi")
         _add_slice(roi, plan, ring.index, ring.z_mm)
         _text(roi, "inclusion", "TRUE")
         for column, row in ring.pixels_xy:
-            _add_pixel(Xml.SubElement(roi, "edgeMap"), column, row)
+            _add_pixel(ET.SubElement(roi, "edgeMap"), column, row)
 
 
-def _add_non_nodule(session: Xml.Element, plan: ScanPlan, number: int, place: Doubtful) -> None:
-    mark = Xml.SubElement(session, "nonNodule")
+def _add_non_nodule(session: ET.Element, plan: ScanPlan, number: int, place: Doubtful) -> None:
+    mark = ET.SubElement(session, "nonNodule")
     _text(mark, "nonNoduleID", f"Non-nodule {number + 1:03d}")
     index, row, column = plan.file_grid.voxel_of([place.centre_xyz_mm])[0].tolist()
     z_mm = float(plan.file_grid.irc_to_xyz_mm([[index, 0, 0]])[0, 2])
     _add_slice(mark, plan, index, z_mm)
-    _add_pixel(Xml.SubElement(mark, "locus"), column, row)
+    _add_pixel(ET.SubElement(mark, "locus"), column, row)
 
 
-def _add_slice(parent: Xml.Element, plan: ScanPlan, index: int, z_mm: float) -> None:
+def _add_slice(parent: ET.Element, plan: ScanPlan, index: int, z_mm: float) -> None:
     _text(parent, "imageZposition", f"{z_mm:.6f}")
     _text(parent, "imageSOP_UID", f"{plan.series_uid}.9.{index + 1}")
 
 
-def _add_pixel(parent: Xml.Element, column: int, row: int) -> None:
+def _add_pixel(parent: ET.Element, column: int, row: int) -> None:
     _text(parent, "xCoord", str(column))
     _text(parent, "yCoord", str(row))
 
 
-def _text(parent: Xml.Element, name: str, text: str) -> None:
-    Xml.SubElement(parent, name).text = text
+def _text(parent: ET.Element, name: str, text: str) -> None:
+    ET.SubElement(parent, name).text = text

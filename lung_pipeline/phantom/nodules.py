@@ -36,8 +36,8 @@ SMALLEST_MM, LARGEST_MM = 3.25, 30.0
 LARGEST_IN_SMALL_MM = 20.0
 """What fits into the lungs of a small body."""
 
-_BEYOND_SMALLEST_MM, _SPREAD = 3.15, 1.0
-"""3.25 + lognormal(log 3.15, 1.0): quartiles 4.9, 6.4, 9.4 mm; LUNA16 has 5.1, 6.4, 9.7."""
+_BEYOND_SMALLEST_MM, _SPREAD = 3.30, 1.0
+"""3.25 + lognormal(log 3.30, 1.0): quartiles 4.9, 6.4, 9.5 mm; LUNA16 has 5.1, 6.4, 9.7."""
 
 _FAINT_FROM_MM = 5.5
 """Part-solid and ground-glass nodules are not seen when smaller than this."""
@@ -195,8 +195,8 @@ def _draw_lobes(rng: np.random.Generator) -> tuple[Floats, float]:
 def _draw_spicules(rng: np.random.Generator) -> tuple[Floats, float]:
     count = int(rng.integers(9, 15))
     directions = _directions(rng, count)
-    tips = directions * rng.uniform(1.30, 1.75, size=(count, 1))
-    thick, thin = np.full(count, 0.20), np.full(count, 0.04)
+    tips = directions * rng.uniform(1.45, 2.10, size=(count, 1))
+    thick, thin = np.full(count, 0.23), np.full(count, 0.04)
     spicules = np.column_stack([directions * 0.7, tips, thick, thin])
     core = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.95, 0.95]])
     return np.concatenate([core, spicules]), 0.10

@@ -25,7 +25,7 @@ _SUNK = 0.30
 _GAP_MM = 4.0
 """Between the surfaces of two nodules, and between a nodule and what is not one."""
 
-_VESSEL_MM = (0.7, 2.5)
+_VESSEL_MM = (0.55, 2.5)
 """Radii of vessels that carry a nodule."""
 
 
@@ -84,9 +84,7 @@ def _wall_points(rng: np.random.Generator, body: Body, radius_mm: float) -> Floa
     return pleural_points(rng, body, _TRIALS, (1.0 - _SUNK) * radius_mm)
 
 
-def _free_points(
-    rng: np.random.Generator, body: Body, vessels: Tree, radius_mm: float
-) -> Floats:
+def _free_points(rng: np.random.Generator, body: Body, vessels: Tree, radius_mm: float) -> Floats:
     points = lung_points(rng, body, 4 * _TRIALS, 1.0)
     points = points[lung_distance(body, *points.T) < -(radius_mm + 2.0)]
     middles = 0.5 * (vessels.parts[:, 0:3] + vessels.parts[:, 3:6])
@@ -96,9 +94,7 @@ def _free_points(
     return points[np.argsort(-room, kind="stable")]
 
 
-def _vessel_points(
-    rng: np.random.Generator, body: Body, vessels: Tree, radius_mm: float
-) -> Floats:
+def _vessel_points(rng: np.random.Generator, body: Body, vessels: Tree, radius_mm: float) -> Floats:
     low, high = _VESSEL_MM
     fit = vessels.parts[(vessels.parts[:, 7] > low) & (vessels.parts[:, 7] < high)]
     fit = fit[rng.permutation(len(fit))[:_TRIALS]]

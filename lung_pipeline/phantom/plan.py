@@ -30,18 +30,21 @@ from lung_pipeline.phantom.nodules import (
     draw_shape,
     pick,
 )
-from lung_pipeline.phantom.placing import clear_of, find_place, lung_points, pleural_points
+from lung_pipeline.phantom.placing import clear_of, find_place, pleural_points
 from lung_pipeline.phantom.ratings import Reading, draw_readings
 from lung_pipeline.phantom.shapes import Point
-from lung_pipeline.phantom.vessels import Tree, draw_airways, draw_vessels
+from lung_pipeline.phantom.vessels import Tree, draw_airways, draw_vessels, lung_points
 
 Floats = npt.NDArray[np.float64]
 
 MOST_SCANS = 100
 """Scans in one subset: patients are numbered subset * 100 + scan + 1."""
 
+MOST_SUBSETS = 10_000
+"""Keeps every UID within DICOM's 64 characters."""
+
 _UID_ROOT = "1.2.826.0.1.3680043.10.9016"
-"""Under the root that Medical Connections lends for tests; no real series has this."""
+"""A branch of our own below the free root of Medical Connections; no real series has it."""
 
 _SIZE_CODE: dict[Size, int] = {"small": 1, "full": 2}
 _IN_PLANE = {"small": 192, "full": 512}
@@ -170,9 +173,7 @@ def _flips(subset: int, scan: int) -> tuple[bool, bool, bool]:
     return (True, False, False) if turn == 3 else (False, False, False)
 
 
-def _draw_grid(
-    rng: np.random.Generator, body: Body, size: Size, shift: list[float]
-) -> VoxelGrid:
+def _draw_grid(rng: np.random.Generator, body: Body, size: Size, shift: list[float]) -> VoxelGrid:
     side = _IN_PLANE[size]
     pixel = round(2.0 * body.half_width_mm * rng.uniform(1.02, 1.12) / side, 6)
     thin, thick = _SLICE_MM[size]
@@ -208,13 +209,15 @@ def _draw_nodule(
     diameter = draw_diameter(rng, largest_mm)
     kind = draw_kind(rng, diameter)
     shape = draw_shape(rng, kind, diameter)
-    place = pick(rng, PLACES, _PLACE_ODDS)
+    wanted = pick(rng, PLACES, _PLACE_ODDS)
     form = draw_form(rng, shape, diameter)
     hu, core_hu, core_depth = draw_densities(rng, kind, diameter)
-    centre = find_place(rng, body, vessels, place, 0.5 * diameter, _balls(others))
-    if centre is None:
-        return None
-    return Nodule(kind, shape, place, centre, diameter, form, hu, core_hu, core_depth)
+    # A large nodule may not fit where it was wanted: then it lies where there is room.
+    for place in (wanted, *(other for other in PLACES if other != wanted)):
+        centre = find_place(rng, body, vessels, place, 0.5 * diameter, _balls(others))
+        if centre is not None:
+            return Nodule(kind, shape, place, centre, diameter, form, hu, core_hu, core_depth)
+    return None
 
 
 def _draw_look_alikes(
@@ -233,10 +236,12 @@ def _balls(nodules: list[Nodule] | tuple[Nodule, ...]) -> list[tuple[Point, floa
 
 
 def _check(seed: int, subset: int, scan: int) -> None:
-    if not 0 <= seed < 2**63 or subset < 0 or not 0 <= scan < MOST_SCANS:
+    fits = 0 <= seed < 2**63 and 0 <= subset < MOST_SUBSETS and 0 <= scan < MOST_SCANS
+    if not fits:
         raise SettingError(
             value=f"seed {seed}, subset {subset}, scan {scan}",
             place="phantom",
-            rule=f"the numbers must be 0 or more, scans below {MOST_SCANS}, the seed below 2**63",
+            rule="the seed must be in [0, 2**63), "
+            f"the subset in [0, {MOST_SUBSETS}), the scan in [0, {MOST_SCANS})",
             cure="Spread the scans over more subsets.",
         )

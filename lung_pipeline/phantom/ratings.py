@@ -26,7 +26,7 @@ _MISSED = 0.12
 _SUSPECT_FROM, _MALIGNANT_TO = 4, 2
 """Malignant: at least two readers gave 4 or 5 (the rule of the book's table)."""
 
-_AT_8_MM, _PER_DOUBLING = 2.95, 1.35
+_AT_8_MM, _PER_DOUBLING = 3.15, 1.30
 """Mean rating of a smooth 8 mm nodule, and what doubling its diameter adds."""
 
 _FORM_ADDS: dict[Shape, float] = {"round": 0.0, "lobulated": 0.20, "spiculated": 0.80}
@@ -36,7 +36,7 @@ _KIND_ADDS: dict[Kind, float] = {
     "ground_glass": -0.35,
     "calcified": -1.70,
 }
-_CASE_SPREAD, _READER_SPREAD = 0.45, 0.55
+_CASE_SPREAD, _READER_SPREAD = 0.55, 0.55
 """Spread of ratings between alike nodules, and between readers of one."""
 
 

@@ -31,8 +31,8 @@ _EDGE_PIXELS = 1.2
 """Width of a soft edge in pixels: partial volume and a little of the scanner's blur."""
 
 _VESSEL_HU = 38.0
-_BRONCHUS_WALL_HU, _BRONCHUS_HU = 10.0, -960.0
-_WALL_SHARE, _THINNEST_WALL_MM = 0.25, 0.7
+_BRONCHUS_WALL_HU, _BRONCHUS_HU = -60.0, -960.0
+_WALL_SHARE, _THINNEST_WALL_MM = 0.22, 0.55
 """A bronchus' wall: this part of its lumen's radius, and never thinner."""
 
 
@@ -40,9 +40,9 @@ _WALL_SHARE, _THINNEST_WALL_MM = 0.25, 0.7
 class Lines:
     """The coordinates of a grid's voxels in the body frame, one line an axis."""
 
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    z: npt.NDArray[np.float64]
+    x: Array
+    y: Array
+    z: Array
 
     @classmethod
     def of(cls, plan: ScanPlan) -> Lines:
@@ -170,14 +170,15 @@ def _over_samples(distance: Array, brush: Brush) -> Array:
     return mean * np.float32(1.0 / brush.samples)
 
 
-def _points(
-    box: Box, lines: Lines, brush: Brush, centre: Point
-) -> tuple[Array, Array, Array]:
+def _points(box: Box, lines: Lines, brush: Brush, centre: Point) -> tuple[Array, Array, Array]:
     inner = (np.arange(brush.samples) + 0.5) / brush.samples - 0.5
     z = (lines.z[box[0]][:, None] + inner * brush.slice_mm).ravel() - centre[2]
     y, x = lines.y[box[1]] - centre[1], lines.x[box[2]] - centre[0]
-    x, y, z = (line.astype(np.float32) for line in (x, y, z))
-    return x[None, None, :], y[None, :, None], z[:, None, None]
+    return (
+        x.astype(np.float32)[None, None, :],
+        y.astype(np.float32)[None, :, None],
+        z.astype(np.float32)[:, None, None],
+    )
 
 
 def _box_of_cone(part: Array, lines: Lines, edge_mm: float) -> Box:
@@ -196,9 +197,7 @@ def _box(low_xyz: Array, high_xyz: Array, lines: Lines) -> Box:
     return (parts[0], parts[1], parts[2])
 
 
-def _with_noise(
-    voxels: Array, plan: ScanPlan, rng: np.random.Generator
-) -> npt.NDArray[np.int16]:
+def _with_noise(voxels: Array, plan: ScanPlan, rng: np.random.Generator) -> npt.NDArray[np.int16]:
     count, rows, columns = voxels.shape
     drawn = np.empty(voxels.shape, dtype=np.int16)
     beyond = _beyond_circle(rows, columns)

@@ -42,9 +42,10 @@ def smooth_max(first: Array, second: Array, blend_mm: float) -> Array:
 def ellipsoid(x: Array, y: Array, z: Array, centre: Point, radii: Point) -> Array:
     """Distance to an ellipsoid, right to first order at its surface (I. Quilez's bound)."""
     u, v, w = ((p - c) * (1.0 / r) for p, c, r in zip((x, y, z), centre, radii, strict=True))
-    far, steep = u * u + v * v + w * w, 0.0
-    for part, radius in zip((u, v, w), radii, strict=True):
-        steep = steep + part * part * (1.0 / (radius * radius))
+    uu, vv, ww = u * u, v * v, w * w
+    far = uu + vv + ww
+    a, b, c = (1.0 / (radius * radius) for radius in radii)
+    steep = uu * a + vv * b + ww * c
     reach = np.sqrt(far + _CENTRE)
     return reach * (reach - 1.0) / np.sqrt(steep + _CENTRE / min(radii) ** 2)
 

@@ -95,7 +95,7 @@ def _candidates(plan: ScanPlan) -> list[Row]:
 
 
 def _with_malignancy(plan: ScanPlan) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     centres = centres_xyz_mm(plan)
     for number, given in enumerate(malignancies(plan)):
         nodule, centre = plan.patient.nodules[number], centres[number]
@@ -115,7 +115,7 @@ def _metadata(plan: ScanPlan) -> Row:
 
 
 def _truth(plan: ScanPlan) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     centres = _listed(centres_xyz_mm(plan))
     for number, given in enumerate(malignancies(plan)):
         nodule = plan.patient.nodules[number]

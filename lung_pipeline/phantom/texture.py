@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lung_pipeline.phantom.shapes import Array
+
 Floats32 = npt.NDArray[np.float32]
 
 _SMOOTHED_SD = 70.0 / 256.0
@@ -35,7 +37,7 @@ class Field:
     start_xyz_mm: tuple[float, float, float]
     """Place of the first node, body frame."""
 
-    def at(self, x: Floats32, y: Floats32, z: Floats32) -> Floats32:
+    def at(self, x: Array, y: Array, z: Array) -> Floats32:
         """The field on the grid of three lines of coordinates, shape (z, y, x)."""
         values = self.nodes
         for axis, line in ((0, z), (1, y), (2, x)):
@@ -73,7 +75,7 @@ def _smoothed(rng: np.random.Generator, rows: int, columns: int) -> Floats32:
     return white * np.float32(1.0 / 256.0)
 
 
-def _between(values: Floats32, axis: int, at: npt.NDArray[np.floating]) -> Floats32:
+def _between(values: Floats32, axis: int, at: Array) -> Floats32:
     at = np.clip(at, 0.0, values.shape[axis] - 1.001)
     low = np.floor(at).astype(np.intp)
     shape = [1, 1, 1]

@@ -184,7 +184,9 @@ def _paint_spine(hu: Array, body: Body, slab: Slab, muscle: Array) -> None:
     _lay(hu, DISC_HU, occupancy(vertebra, edge) * muscle)
     _paint_bone(hu, np.maximum(vertebra, gap), edge, muscle, 1.0)
     canal = cylinder(x, y, (0.0, middle + 1.38 * radius), 0.45 * radius)
-    process = np.maximum(np.abs(x) - 0.16 * radius, np.abs(y - middle - 2.4 * radius) - 0.8 * radius)
+    process = np.maximum(
+        np.abs(x) - 0.16 * radius, np.abs(y - middle - 2.4 * radius) - 0.8 * radius
+    )
     wings = np.maximum(np.abs(y - middle - 1.5 * radius) - 0.2 * radius, np.abs(x) - 1.3 * radius)
     arch = np.minimum(np.minimum(canal - 0.22 * radius, process), wings)
     _paint_bone(hu, np.maximum(arch, gap + 0.0 * x), edge, muscle, 1.0)

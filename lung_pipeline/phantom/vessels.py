@@ -25,8 +25,11 @@ _MURRAY = 2.45
 _WAY_BACK = 0.20
 """What a mm along the tree costs, beside a mm of new vessel: 0 makes bushes, 1 makes stars."""
 
-_TWIGS = {"small": 90, "full": 300}
+_TWIGS = {"small": 90, "full": 380}
 """Twigs of one tree; a lung has two, arteries and veins."""
+
+_TWIG_MM = {"small": (0.42, 0.54), "full": (0.48, 0.60)}
+"""Radius of the thinnest twigs."""
 
 _STEP_MM = 7.0
 """Length of a straight piece."""
@@ -53,7 +56,7 @@ def draw_vessels(rng: np.random.Generator, body: Body, size: Size) -> Tree:
         for drop in (0.05, -0.07):
             x, y, z = body.hilum_mm(side)
             root = (x, y - 0.5 * drop * body.half_depth_mm, z + drop * body.height_mm)
-            trees.append(_grow(rng, body, root, _TWIGS[size], rng.uniform(0.42, 0.55)))
+            trees.append(_grow(rng, body, root, _TWIGS[size], rng.uniform(*_TWIG_MM[size])))
     return _joined(trees)
 
 

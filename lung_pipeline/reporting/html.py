@@ -72,6 +72,10 @@ class Card:
     """What the readers' marks say at this place; None where they are not known."""
 
 
+Overview = dict[str, str | int | None]
+"""The picture of the whole slice, and the number of the nodule on it (None: it is no nodule)."""
+
+
 def write_patient_report(
     path: Path,
     *,
@@ -150,11 +154,11 @@ def _pictures(
     others: Sequence[Finding],
     volumes: Volumes,
     series_uids: Sequence[str],
-) -> tuple[dict[int, dict[str, str]], dict[str, object] | None]:
+) -> tuple[dict[int, dict[str, str]], Overview | None]:
     """The cut-outs of the first nodules by their place in the list, and the overview."""
     largest = max(nodules or others, key=lambda finding: finding.diameter_mm, default=None)
     pictures: dict[int, dict[str, str]] = {}
-    overview = None
+    overview: Overview | None = None
     for uid in series_uids:
         shown = [i for i, f in enumerate(nodules[:MOST_CARDS]) if f.series_uid == uid]
         has_largest = largest is not None and largest.series_uid == uid

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 1 over one LUNA subset: cut the crop of each candidate from the stored volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lung_pipeline.annotations.subset import CANDIDATES
+from lung_pipeline.crops.store import open_crops, write_crops
+from lung_pipeline.crops.windows import CROP_SHAPE_IRC, cut_window
+from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.ct.store import StoredVolume, open_volume
+from lung_pipeline.home import Home
+from lung_pipeline.tables import fingerprint, read_origin, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def make_crops(
+    home: Home, subset: str, on_series: Callable[[str], None] = lambda series_uid: None
+) -> tuple[int, str]:
+    """Cut the crops of a subset's candidates; returns their number and the fingerprint."""
+    table = read_table(home.manifest(CANDIDATES, subset))
+
+    def cut(rows: pd.DataFrame) -> VoxelsHu:
+        series_uid = str(rows["series_uid"].iloc[0])
+        on_series(series_uid)
+        # Read once: a series has hundreds of candidates, and windows overlap.
+        volume = open_volume(home.volume(subset, series_uid))
+        voxels_hu = volume.read_all()
+        return np.stack([cut_window(voxels_hu, center) for center in _centers(volume, rows)])
+
+    origin = {
+        "stage": "crops",
+        "shape_irc": list(CROP_SHAPE_IRC),
+        "candidates": fingerprint(table, read_origin(home.manifest(CANDIDATES, subset))),
+    }
+    return len(table), write_crops(home.crops(subset), table, cut, origin)
+
+
+def crops_that_differ(home: Home, subset: str) -> list[str]:
+    """Candidates whose crop is not the window of the volume around them; all are compared."""
+    crops = open_crops([home.crops(subset)])
+    different: list[str] = []
+    for series_uid, rows in crops.index.groupby("series_uid", sort=False):
+        volume = open_volume(home.volume(subset, str(series_uid)))
+        voxels_hu = volume.read_all()
+        for row, center in zip(rows.index, _centers(volume, rows), strict=True):
+            if not np.array_equal(crops.read([row])[0], cut_window(voxels_hu, center)):
+                different.append(str(rows.loc[row, "candidate_id"]))
+    return different
+
+
+def _centers(volume: StoredVolume, rows: pd.DataFrame) -> np.ndarray:
+    """The voxels that hold the candidates, (n, 3)."""
+    return volume.grid.voxel_of(rows[["x_mm", "y_mm", "z_mm"]].to_numpy())

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 1 over one LUNA subset: list its scans, then bring each into the volume store.
+
+Belongs here: which scans, what is redone, the two manifests. Does not belong here: formats and the
+store itself. A scan that cannot be read costs nobody else's volume: it stands in the manifest with
+the reason, and an asset check tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lung_pipeline.ct.reading import read_ct, scans_in, sha256_of, source_files
+from lung_pipeline.ct.store import CONVERTER_VERSION, is_current, write_volume
+from lung_pipeline.errors import LungPipelineError, ReadingError
+from lung_pipeline.home import Home
+from lung_pipeline.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RAW, VOLUMES = "raw_subset", "hu_volumes"
+"""The stages, as their manifests are called."""
+
+_WELL = ""
+"""What stands in the column ``problem`` of a scan without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRecord:
+    """One row of the manifest of volumes."""
+
+    scan: str
+    """The scan's path below the subset's folder."""
+
+    series_uid: str
+    """The name of its volume; empty where there is none."""
+
+    source_sha256: str
+    """Hash of its files."""
+
+    num_slices: int
+    """Slices in canonical order."""
+
+    slice_spacing_mm: float
+    """Distance between slices."""
+
+    pixel_spacing_mm: float
+    """Distance between columns."""
+
+    lowest_hu: int
+    """Least voxel value."""
+
+    highest_hu: int
+    """Greatest voxel value."""
+
+    turned: bool
+    """Whether axes were turned to canonical order."""
+
+    problem: str
+    """Why there is no volume; empty when well."""
+
+
+def list_raw(home: Home, subset: str) -> tuple[pd.DataFrame, str]:
+    """List the scans of a subset with their sizes and hashes; returns manifest and fingerprint.
+
+    Columns: scan, num_bytes, sha256, problem. The files are checked against their headers, not
+    read as volumes.
+
+    Raises:
+        ReadingError: the subset's folder is absent or holds no scan.
+    """
+    import pandas as pd
+
+    folder = home.raw_subset(subset)
+    scans = scans_in(folder) if folder.is_dir() else []
+    if not scans:
+        raise ReadingError(
+            value="no scan",
+            place=folder,
+            rule="a subset must be a folder that holds scans (.mhd, .mha, .nii, .nrrd or DICOM)",
+            cure="Put the subset's files there, as LUNA16 hands them out.",
+        )
+    rows = [_raw_row(scan, folder) for scan in scans]
+    manifest = pd.DataFrame(rows, columns=["scan", "num_bytes", "sha256", "problem"])
+    return manifest, write_table(manifest, home.manifest(RAW, subset), {"stage": RAW})
+
+
+def convert_volumes(
+    home: Home, subset: str, on_scan: Callable[[str], None] = lambda scan: None
+) -> tuple[pd.DataFrame, str]:
+    """Convert the scans of a subset; volumes whose source did not change are left as they are.
+
+    Returns:
+        The manifest, one ``VolumeRecord`` a row, and its fingerprint.
+    """
+    import pandas as pd
+
+    raw = read_table(home.manifest(RAW, subset))
+    former = _former_records(home, subset)
+    records: list[VolumeRecord] = []
+    for scan, sha256, problem in zip(raw["scan"], raw["sha256"], raw["problem"], strict=True):
+        on_scan(scan)
+        known = former.get(sha256)
+        if problem:
+            records.append(_refused(scan, sha256, problem))
+        elif known and known.scan == scan and _stands(home, subset, known):
+            records.append(known)
+        else:
+            taken = {record.series_uid for record in records}
+            records.append(_converted(home, subset, scan, sha256, taken))
+    manifest = pd.DataFrame([asdict(record) for record in records])
+    origin = {"stage": VOLUMES, "converter": CONVERTER_VERSION}
+    return manifest, write_table(manifest, home.manifest(VOLUMES, subset), origin)
+
+
+def series_with_volume(home: Home, subset: str) -> list[str]:
+    """The series of a subset that have a volume, in the manifest's order."""
+    manifest = read_table(home.manifest(VOLUMES, subset), ["series_uid", "problem"])
+    return [str(uid) for uid in manifest.loc[manifest["problem"] == _WELL, "series_uid"]]
+
+
+def _raw_row(scan: Path, folder: Path) -> tuple[str, int, str, str]:
+    name = scan.relative_to(folder).as_posix()
+    try:
+        files = source_files(scan)
+        return name, sum(file.stat().st_size for file in files), sha256_of(files), _WELL
+    except LungPipelineError as error:
+        return name, 0, "", str(error)
+
+
+def _converted(home: Home, subset: str, scan: str, sha256: str, taken: set[str]) -> VolumeRecord:
+    try:
+        volume = read_ct(home.raw_subset(subset) / scan)
+    except LungPipelineError as error:
+        return _refused(scan, sha256, str(error))
+    if volume.series_uid in taken:
+        return _refused(scan, sha256, f"{scan}: the series {volume.series_uid} stands here twice")
+    write_volume(volume, home.volume(subset, volume.series_uid))
+    return VolumeRecord(
+        scan=scan,
+        series_uid=volume.series_uid,
+        source_sha256=sha256,
+        num_slices=volume.grid.shape_irc[0],
+        slice_spacing_mm=volume.grid.spacing_irc_mm[0],
+        pixel_spacing_mm=volume.grid.spacing_irc_mm[2],
+        lowest_hu=int(volume.voxels_hu.min()),
+        highest_hu=int(volume.voxels_hu.max()),
+        turned=volume.grid != volume.original_grid,
+        problem=_WELL,
+    )
+
+
+def _refused(scan: str, sha256: str, problem: str) -> VolumeRecord:
+    return VolumeRecord(scan, "", sha256, 0, 0.0, 0.0, 0, 0, turned=False, problem=problem)
+
+
+def _former_records(home: Home, subset: str) -> dict[str, VolumeRecord]:
+    """What the last conversion made, by source; nothing where there was none."""
+    path = home.manifest(VOLUMES, subset)
+    if not path.is_file():
+        return {}
+    manifest = read_table(path)
+    rows: list[Any] = manifest[manifest["problem"] == _WELL].to_dict(orient="records")
+    return {row["source_sha256"]: VolumeRecord(**row) for row in rows}
+
+
+def _stands(home: Home, subset: str, record: VolumeRecord) -> bool:
+    return is_current(home.volume(subset, record.series_uid), record.source_sha256)

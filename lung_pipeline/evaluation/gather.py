@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of an evaluation, gathered from what the stages wrote for each subset.
+
+Belongs here: which rows are scored against which. Does not belong here: scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lung_pipeline.annotations import luna
+from lung_pipeline.annotations.splits import PARTS, patients_in_two_parts
+from lung_pipeline.annotations.subset import SERIES, read_candidates_of, read_series_of
+from lung_pipeline.errors import StoreError
+from lung_pipeline.evaluation.matching import Matches, match
+from lung_pipeline.evaluation.scorecard import SplitCertificate
+from lung_pipeline.home import Home
+from lung_pipeline.tables import read_origin, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Findings beside the truth, over some series."""
+
+    subsets: tuple[str, ...]
+    """Where the series come from."""
+
+    series: pd.DataFrame
+    """The series that were looked at: subset, series_uid, patient_id, part."""
+
+    nodules: pd.DataFrame
+    """What was to be found, the columns of the candidates' table."""
+
+    findings: pd.DataFrame
+    """What was found, with the nodule probability as ``score``."""
+
+    excluded: pd.DataFrame | None
+    """Marks that count neither way."""
+
+    models: dict[str, str]
+    """Which models found it."""
+
+    def of_part(self, part: str) -> Evaluation:
+        """The same for the patients of one part."""
+        series = self.series[self.series["part"] == part]
+        inside = set(series["series_uid"])
+        return replace(
+            self,
+            series=series,
+            nodules=self.nodules[self.nodules["series_uid"].isin(inside)],
+            findings=self.findings[self.findings["series_uid"].isin(inside)],
+        )
+
+    @property
+    def num_patients(self) -> int:
+        """Patients the series belong to."""
+        return int(self.series["patient_id"].nunique())
+
+    def matched(self) -> Matches:
+        """Findings matched with nodules by LUNA16's rule."""
+        return match(
+            self.findings,
+            self.nodules,
+            self.excluded,
+            series_uids=list(self.series["series_uid"]),
+        )
+
+    def malignancy_of_hits(
+        self, matches: Matches
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """For each nodule that was found and rated: malignant, diameter, predicted probability."""
+        rated = self.nodules["is_malignant"].notna().to_numpy() & (matches.nodule_finding >= 0)
+        of_finding = self.findings["malignancy_probability"].to_numpy(dtype=np.float64)
+        return (
+            self.nodules.loc[rated, "is_malignant"].to_numpy(dtype=bool),
+            self.nodules.loc[rated, "diameter_mm"].to_numpy(dtype=np.float64),
+            of_finding[matches.nodule_finding[rated]],
+        )
+
+
+def gather(home: Home, subsets: Sequence[str]) -> Evaluation:
+    """Gather what was found in some subsets.
+
+    Raises:
+        StoreError: a subset without findings, or findings of different models.
+    """
+    import pandas as pd
+
+    tables = [read_table(home.findings(subset)) for subset in subsets]
+    return evaluation_of(
+        home, subsets, pd.concat(tables, ignore_index=True), _models(home, subsets)
+    )
+
+
+def evaluation_of(
+    home: Home, subsets: Sequence[str], findings: pd.DataFrame, models: dict[str, str]
+) -> Evaluation:
+    """Lay findings, wherever they come from, beside the truth of some subsets."""
+    candidates = read_candidates_of(home, subsets)
+    series = read_series_of(home, subsets)
+    excluded = home.raw / luna.EXCLUDED_FILE
+    marks = luna.read_excluded(excluded) if excluded.is_file() else None
+    return Evaluation(
+        subsets=tuple(subsets),
+        series=series,
+        nodules=candidates[candidates["is_nodule"]].reset_index(drop=True),
+        findings=findings.rename(columns={"nodule_probability": "score"}),
+        excluded=marks,
+        models=models,
+    )
+
+
+def split_certificate(home: Home, series: pd.DataFrame, subset: str) -> SplitCertificate:
+    """That no patient of these series stands in two parts; the rule is that of ``subset``."""
+    patients = series[["patient_id", "part"]].drop_duplicates()
+    return SplitCertificate(
+        rule=dict(read_origin(home.manifest(SERIES, subset)).get("split", {})),
+        patients_per_part={part: int((patients["part"] == part).sum()) for part in PARTS},
+        patients_in_two_parts=len(patients_in_two_parts(patients)),
+    )
+
+
+def _models(home: Home, subsets: Sequence[str]) -> dict[str, str]:
+    """The models of the findings, which must be the same for all subsets."""
+    models = {s: dict(read_origin(home.findings(s)).get("models", {})) for s in subsets}
+    first = models[subsets[0]]
+    for subset, found in models.items():
+        if found != first:
+            raise StoreError(
+                value=f"{found} beside {first}",
+                place=f"findings of '{subset}' and '{subsets[0]}'",
+                rule="findings that are scored together must come from the same models",
+                cure="Materialize the findings of all subsets with the same models.",
+            )
+    return first

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model versions: registered, named by aliases, fetched as folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lung_pipeline.errors import ModelError
+from lung_pipeline.home import Home
+from lung_pipeline.tracking.names import CHAMPION, REFERENCE, REGISTERED, STEPS
+from lung_pipeline.tracking.runs import Run
+from lung_pipeline.tracking.server import connect, tracking_uri
+
+_FOLDER = "model"
+"""The folder of a run that holds its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One registered version."""
+
+    step: str
+    """What it is for: segmentation, nodule or malignancy."""
+
+    version: int
+    """Its number, from 1."""
+
+    aliases: tuple[str, ...]
+    """What it is called at present."""
+
+    run_id: str
+    """The run that made it."""
+
+    weights_sha256: str
+    """Hash of its weights."""
+
+    @property
+    def uri(self) -> str:
+        """Its MLflow address."""
+        return f"models:/{REGISTERED[self.step]}/{self.version}"
+
+    @property
+    def label(self) -> str:
+        """Name, version and hash, as they stand beside a result."""
+        return f"{REGISTERED[self.step]} v{self.version} ({self.weights_sha256[:12]})"
+
+
+def register(run: Run, step: str, folder: Path, weights_sha256: str, alias: str) -> ModelVersion:
+    """Keep a model folder with its run and make it the next version of its step."""
+    from mlflow.exceptions import MlflowException
+
+    run.log_folder(folder, _FOLDER)
+    name = REGISTERED[step]
+    try:
+        run.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = run.client.create_model_version(
+        name,
+        source=f"{run.artifact_uri}/{_FOLDER}",
+        run_id=run.run_id,
+        tags={"weights_sha256": weights_sha256},
+    )
+    run.client.set_registered_model_alias(name, alias, made.version)
+    return ModelVersion(step, int(made.version), (alias,), run.run_id, weights_sha256)
+
+
+def find(home: Home, step: str, alias: str) -> ModelVersion | None:
+    """The version of a step that has an alias; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    client = connect(home)
+    try:
+        return _version(step, client.get_model_version_by_alias(REGISTERED[step], alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def find_in_use(home: Home, step: str) -> ModelVersion | None:
+    """The champion of a step, else the reference, else None."""
+    return find(home, step, CHAMPION) or find(home, step, REFERENCE)
+
+
+def set_alias(home: Home, model: ModelVersion, alias: str) -> None:
+    """Give a version an alias; it leaves the version that had it."""
+    connect(home).set_registered_model_alias(REGISTERED[model.step], alias, str(model.version))
+
+
+def versions(home: Home) -> list[ModelVersion]:
+    """All versions of all steps, oldest first."""
+    client = connect(home)
+    found = []
+    for step in STEPS:
+        of_step = client.search_model_versions(f"name = '{REGISTERED[step]}'")
+        # A search returns no aliases (MLflow 3.17); asking for the version itself does.
+        full = (client.get_model_version(REGISTERED[step], v.version) for v in of_step)
+        found += sorted((_version(step, v) for v in full), key=lambda v: v.version)
+    return found
+
+
+def fetch(home: Home, address: str) -> Path:
+    """The folder of a model: a folder is itself, a ``models:/`` address is fetched.
+
+    Raises:
+        ModelError: neither a folder nor a registered version.
+    """
+    if not address.startswith("models:/"):
+        return Path(address)
+    from mlflow import artifacts
+    from mlflow.exceptions import MlflowException
+
+    connect(home)
+    try:
+        found = artifacts.download_artifacts(address, tracking_uri=tracking_uri(home))
+    except (MlflowException, OSError) as error:
+        raise ModelError(
+            value=str(error).splitlines()[0],
+            place=address,
+            rule="the address must be a registered model version",
+            cure="See `lung-pipeline models list`.",
+        ) from error
+    return Path(found)
+
+
+def named(home: Home, step: str, address: str) -> str:
+    """How a model stands beside a result: name, version and hash where it is registered."""
+    name = REGISTERED[step]
+    if address.startswith(f"models:/{name}@"):
+        found = find(home, step, address.rpartition("@")[2])
+        return found.label if found else address
+    if address.startswith(f"models:/{name}/"):
+        entry = connect(home).get_model_version(name, address.rpartition("/")[2])
+        return _version(step, entry).label
+    return address
+
+
+def _version(step: str, entry: Any) -> ModelVersion:
+    return ModelVersion(
+        step,
+        int(entry.version),
+        tuple(sorted(entry.aliases)),
+        str(entry.run_id),
+        str(entry.tags.get("weights_sha256", "")),
+    )
