@@ -64,7 +64,7 @@ class Home:
         """The names of the folders below ``raw`` that hold scans, sorted."""
         if not self.raw.is_dir():
             return []
-        return sorted(p.name for p in self.raw.iterdir() if p.is_dir() and p.name[0] not in "._")
+        return sorted(p.name for p in _visible(self.raw) if p.is_dir() and _holds_scans(p))
 
     def volume(self, subset: str, series_uid: str) -> Path:
         """The Zarr store of one series."""
@@ -134,6 +134,18 @@ def written_whole(final: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name[0] not in "._"]
+
+
+def _holds_scans(folder: Path) -> bool:
+    """Whether there is any file but XML below: the readers' XML may lie unpacked beside subsets."""
+    return any(
+        _holds_scans(path) if path.is_dir() else path.suffix.lower() != ".xml"
+        for path in _visible(folder)
+    )
+
+
 def _put_in_place(temporary: Path, final: Path) -> None:
     if not final.is_dir():
         temporary.replace(final)
@@ -141,12 +153,16 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     # A folder cannot be renamed onto a filled folder: the old one steps aside first.
     aside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
     final.rename(aside)
-    temporary.rename(final)
+    try:
+        temporary.rename(final)
+    except OSError:
+        aside.rename(final)
+        raise
     _remove(aside)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -44,10 +44,10 @@ def write_table(table: pd.DataFrame, path: Path, origin: Mapping[str, Any]) -> s
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a table; ``StoreError`` says which stage is missing where there is none."""
+    """Read a table; ``StoreError`` where there is none, or none that is whole."""
     import pyarrow.parquet as pq
 
-    _refuse_absent(path)
+    _refuse_unreadable(path)
     return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
 
 
@@ -55,7 +55,7 @@ def read_origin(path: Path) -> dict[str, Any]:
     """What made the table, as it was given to ``write_table``."""
     import pyarrow.parquet as pq
 
-    _refuse_absent(path)
+    _refuse_unreadable(path)
     metadata = pq.read_schema(path).metadata or {}
     return dict(json.loads(metadata.get(_ORIGIN_KEY, b"{}")))
 
@@ -67,11 +67,23 @@ def fingerprint(table: pd.DataFrame, origin: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _refuse_absent(path: Path) -> None:
+def _refuse_unreadable(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.is_file():
         raise StoreError(
             value="no file",
             place=path,
-            rule=f"the table '{path.parent.name}' of '{path.stem}' must have been made",
+            rule="the table must have been made",
             cure="Materialize the asset before this one for the same subset.",
         )
+    try:
+        pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise StoreError(
+            value="something else",
+            place=path,
+            rule="the file must be a whole Parquet table",
+            cure="Materialize the asset that writes it again.",
+        ) from error

@@ -8,6 +8,7 @@ alone: a new subset leaves the others' tables as they are.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from lung_pipeline.annotations import luna
@@ -16,7 +17,7 @@ from lung_pipeline.annotations.malignancy import TWO_OF_READERS
 from lung_pipeline.annotations.splits import SplitRule
 from lung_pipeline.ct.subset import series_with_volume
 from lung_pipeline.home import Home
-from lung_pipeline.tables import read_table, write_table
+from lung_pipeline.tables import fingerprint, read_origin, read_table, write_table
 
 CANDIDATES, SERIES = "candidates", "series"
 """The two tables of a subset: its candidates, and each of its series with patient and part."""
@@ -59,6 +60,15 @@ def read_candidates_of(home: Home, subsets: Sequence[str]) -> pd.DataFrame:
 def read_series_of(home: Home, subsets: Sequence[str]) -> pd.DataFrame:
     """Every series of some subsets: subset, series_uid, patient_id, part."""
     return _read_all(home, SERIES, subsets)
+
+
+def candidates_fingerprint(home: Home, subsets: Sequence[str]) -> str:
+    """Sixteen hex digits over the candidates of some subsets: what a model learned from."""
+    digest = hashlib.sha256()
+    for subset in sorted(subsets):
+        path = home.manifest(CANDIDATES, subset)
+        digest.update(f"{subset}:{fingerprint(read_table(path), read_origin(path))};".encode())
+    return digest.hexdigest()[:16]
 
 
 def _read_all(home: Home, stage: str, subsets: Sequence[str]) -> pd.DataFrame:

@@ -10,28 +10,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from lung_pipeline.classification.network import CropClassifier
-from lung_pipeline.classification.training import ClassifierSettings, Task, train_classifier
+from lung_pipeline.classification.settings import MalignancySettings
+from lung_pipeline.classification.training import Task, train_classifier
 from lung_pipeline.crops.sampling import Group
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.errors import SettingError
 from lung_pipeline.learning.loop import Epoch
 from lung_pipeline.learning.seeds import seeded
-
-
-@dataclass(frozen=True, slots=True)
-class MalignancySettings(ClassifierSettings):
-    """How the malignancy model is fine-tuned."""
-
-    epochs: int = 20
-    steps_per_epoch: int = 200
-    learning_rate: float = 3e-3
-    depth: int = 2
-    """1: the head learns; 2: the last block and the head."""
 
 
 def train_malignancy_model(

@@ -18,40 +18,19 @@ from torch.nn import functional
 
 from lung_pipeline.classification.inference import classify
 from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.settings import ClassifierSettings
 from lung_pipeline.crops import augmentation
 from lung_pipeline.crops.sampling import Group, Rows, balanced_batches
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.ct.hounsfield import VoxelsHu
-from lung_pipeline.learning.device import AUTO, pick_device
+from lung_pipeline.errors import AnnotationError
+from lung_pipeline.learning.device import pick_device
 from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, fit
 from lung_pipeline.learning.metrics import Confusion
 from lung_pipeline.learning.seeds import seeded
 
 CropBatch = tuple[Tensor, Tensor]
 """Crops in HU (batch, 1, 32, 48, 48) and labels (batch,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierSettings:
-    """How a classifier is trained; the defaults are for LUNA16 on one GPU."""
-
-    epochs: int = 40
-    """Passes; the best one's weights are kept."""
-
-    steps_per_epoch: int = 500
-    """Batches a pass: an epoch is a number of samples, not of nodules."""
-
-    batch_size: int = 48
-    """Crops in a batch."""
-
-    learning_rate: float = 1e-3
-    """Highest rate of the schedule."""
-
-    seed: int = 1
-    """Of weights, samples and augmentation."""
-
-    device: str = AUTO
-    """Where to train: auto, cpu or cuda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +72,18 @@ def train_classifier(
     settings: ClassifierSettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
-    """Train the parameters that want gradients; the model ends with its best epoch's weights."""
+    """Train the parameters that want gradients; the model ends with its best epoch's weights.
+
+    Raises:
+        AnnotationError: a group of training crops, or the validation part, is empty.
+    """
+    if len(task.validation) == 0:
+        raise AnnotationError(
+            value="no crop",
+            place="validation crops",
+            rule="there must be at least one, to choose the epoch by",
+            cure="Add subsets that have such candidates, or check the ratings and the split.",
+        )
     rng = np.random.default_rng(settings.seed)
     device = pick_device(settings.device)
     model.to(device)

@@ -58,7 +58,7 @@ def _counts(shares: npt.NDArray[np.float64], size: int, rng: np.random.Generator
     counts = np.floor(wanted + 1e-9).astype(int)
     left = size - int(counts.sum())
     if left:
-        rest = wanted - counts
+        rest = np.maximum(wanted - counts, 0)  # rounding may leave a little less than nothing
         lucky = rng.choice(len(shares), size=left, replace=False, p=rest / rest.sum())
         counts[lucky] += 1
     return [int(count) for count in counts]

@@ -91,14 +91,22 @@ def open_crops(folders: Sequence[Path]) -> CropSet:
     arrays, tables = [], []
     for folder in folders:
         table = read_table(folder / INDEX)
-        crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
-        if crops.shape != (len(table), *CROP_SHAPE_IRC):
-            raise StoreError(
-                value=crops.shape,
-                place=folder / CROPS,
-                rule=f"the array must hold one crop for each of {len(table)} rows of the index",
-                cure="Materialize the crops of this subset again.",
-            )
-        arrays.append(crops)
+        arrays.append(_open_array(folder / CROPS, num_crops=len(table)))
         tables.append(table)
     return CropSet(tuple(arrays), pd.concat(tables, ignore_index=True))
+
+
+def _open_array(path: Path, *, num_crops: int) -> VoxelsHu:
+    try:
+        crops = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unfit(path, type(error).__name__, "the array must be there, and whole") from error
+    if crops.dtype != np.int16 or crops.shape != (num_crops, *CROP_SHAPE_IRC):
+        rule = f"the array must hold one int16 crop for each of {num_crops} rows of the index"
+        raise _unfit(path, f"{crops.dtype} {crops.shape}", rule)
+    return crops
+
+
+def _unfit(path: Path, value: object, rule: str) -> StoreError:
+    cure = "Materialize the crops of this subset again."
+    return StoreError(value=value, place=path, rule=rule, cure=cure)

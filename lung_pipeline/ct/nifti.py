@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NIfTI-1's header, held against its voxels and its two ways of saying where they lie.
+"""NIfTI-1's header, held against its voxels.
 
 Belongs here: what ITK alone would let pass: it fills the rest of a truncated file with noise, and
-takes a skewed sform for the qform beside it. Does not belong here: reading the voxels, and the
-turn from NIfTI's RAS to our LPS, which ITK does.
+turns NaN into 0. Does not belong here: where the voxels lie (``nifti_forms``), and reading them.
 Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 """
 
@@ -17,9 +16,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from lung_pipeline.ct.geometry import ORTHONORMAL_TOLERANCE
+from lung_pipeline.ct.nifti_forms import check_orientation
 from lung_pipeline.ct.payload import bytes_of, refuse_odd_shape, refuse_other_length
-from lung_pipeline.errors import GeometryError, HounsfieldError, ReadingError
+from lung_pipeline.errors import HounsfieldError, ReadingError
 
 _HEADER_BYTES = 348
 _OFFSET_LIMIT_BYTES = 1 << 24  # beyond it a float32 holds no byte exactly
@@ -42,7 +41,8 @@ def checked_files(path: Path) -> tuple[Path, ...]:
     Raises:
         ReadingError: no NIfTI-1 file, not one number a voxel in three dimensions, truncated or
             too long.
-        GeometryError: neither form of the orientation is given, or the sform is skewed.
+        HounsfieldError: voxels that are NaN or infinite.
+        GeometryError: where the voxels lie is not said, or said in two ways.
     """
     packed = path.suffix.lower() == ".gz"
     header = _read_header(path, packed)
@@ -50,7 +50,7 @@ def checked_files(path: Path) -> tuple[Path, ...]:
     (length,) = struct.unpack_from(f"{order}i", header)
     if length != _HEADER_BYTES or header[344:348] != _MAGIC:
         raise _refusal(path, header[344:348], "a NIfTI-1 file must carry 'n+1' as its magic")
-    _check_orientation(path, header, order)
+    check_orientation(path, header, order)
     sizes = _sizes(path, header, order)
     datatype, bits = struct.unpack_from(f"{order}hh", header, 70)
     if _BYTES_OF_DATATYPE.get(datatype, 0) * 8 != bits or not bits:
@@ -118,33 +118,6 @@ def _sizes(path: Path, header: bytes, order: str) -> tuple[int, ...]:
         dimensions -= 1
     refuse_odd_shape(path, sizes[:dimensions])
     return tuple(sizes[:3])
-
-
-def _check_orientation(path: Path, header: bytes, order: str) -> None:
-    qform_code, sform_code = struct.unpack_from(f"{order}hh", header, 252)
-    if qform_code <= 0 and sform_code <= 0:
-        raise GeometryError(
-            value="qform_code 0 and sform_code 0",
-            place=path,
-            rule="a NIfTI file must say how its voxels lie in the patient",
-            cure="Convert the scan anew from DICOM: left and right are not to be told apart.",
-        )
-    if sform_code > 0:
-        rows = struct.unpack_from(f"{order}12f", header, 280)
-        axes = np.asarray(rows, dtype=np.float64).reshape(3, 4)[:, :3]
-        _refuse_skewed(path, axes / np.linalg.norm(axes, axis=0).clip(min=1e-12))
-
-
-def _refuse_skewed(path: Path, axes: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
-    error = float(np.abs(axes.T @ axes - np.eye(3)).max())
-    if not error <= ORTHONORMAL_TOLERANCE:
-        raise GeometryError(
-            value=np.round(axes, 6).tolist(),
-            place=f"{path} (sform)",
-            rule=f"the axes must stand at right angles (deviation {error:.3g}, "
-            f"allowed {ORTHONORMAL_TOLERANCE:g})",
-            cure="Resample the scan onto right-angled axes; gantry tilt shears a grid.",
-        )
 
 
 def _refusal(path: Path, value: object, rule: str) -> ReadingError:

@@ -74,10 +74,11 @@ class Evaluation:
         )
 
     def malignancy_of_hits(
-        self, matches: Matches
+        self, matches: Matches, threshold: float
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """For each nodule that was found and rated: malignant, diameter, predicted probability."""
-        rated = self.nodules["is_malignant"].notna().to_numpy() & (matches.nodule_finding >= 0)
+        """For each rated nodule found at a threshold: malignant, diameter, probability."""
+        is_rated = self.nodules["is_malignant"].notna().to_numpy()
+        rated = is_rated & (matches.nodule_score >= threshold)
         of_finding = self.findings["malignancy_probability"].to_numpy(dtype=np.float64)
         return (
             self.nodules.loc[rated, "is_malignant"].to_numpy(dtype=bool),

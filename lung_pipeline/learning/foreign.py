@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
+
+_BROKEN = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+"""What torch.load raises over files that are no checkpoint (seen by breaking one at random)."""
 
 
 def read_foreign_state(path: Path) -> dict[str, Tensor]:
@@ -22,14 +35,12 @@ def read_foreign_state(path: Path) -> dict[str, Tensor]:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        return dict(checkpoint["model_state"])
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
-        raise ModelError(
-            value=type(error).__name__,
-            place=path,
-            rule="a checkpoint must hold tensors under 'model_state'",
-            cure="Give a .state file as published with the book.",
-        ) from error
+        state = dict(checkpoint["model_state"])
+    except _BROKEN as error:
+        raise _no_checkpoint(path, type(error).__name__) from error
+    if not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise _no_checkpoint(path, "something else")
+    return state
 
 
 def renamed(
@@ -59,6 +70,15 @@ def renamed(
             cure="Give the checkpoint of this network, not of another step.",
         )
     into.load_state_dict(ours)
+
+
+def _no_checkpoint(path: Path, value: str) -> ModelError:
+    return ModelError(
+        value=value,
+        place=path,
+        rule="a checkpoint must hold tensors under 'model_state'",
+        cure="Give a .state file as published with the book.",
+    )
 
 
 def _our_name(theirs: str, names: Sequence[tuple[str, str]]) -> str:

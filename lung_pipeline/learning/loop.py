@@ -80,7 +80,7 @@ def fit(
         on_epoch: told each epoch as it ends.
 
     Raises:
-        ModelError: the loss is NaN or infinite.
+        ModelError: the training or validation loss is NaN or infinite.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -95,7 +95,7 @@ def fit(
     best_loss, best_weights = math.inf, copy.deepcopy(model.state_dict())
     for number in range(1, schedule.epochs + 1):
         started = time.monotonic()
-        model.train()
+        _prepare_to_learn(model)
         total = 0.0
         for batch in batches():
             optimizer.zero_grad()
@@ -104,12 +104,13 @@ def fit(
             nn.utils.clip_grad_norm_(parameters, CLIPPED_GRADIENT_NORM)
             optimizer.step()
             rate.step()
-            total += _finite(batch_loss.item(), number)
+            total += _finite(batch_loss.item(), f"training loss in epoch {number}")
         metrics = {"train/loss": total / schedule.steps_per_epoch, **_validated(model, validate)}
         history.append(Epoch(number, metrics, time.monotonic() - started))
         on_epoch(history[-1])
-        if metrics[VALIDATION_LOSS] < best_loss:
-            best_loss, best_weights = metrics[VALIDATION_LOSS], copy.deepcopy(model.state_dict())
+        loss_now = _finite(metrics[VALIDATION_LOSS], f"validation loss in epoch {number}")
+        if loss_now < best_loss:
+            best_loss, best_weights = loss_now, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_weights)
     return history
 
@@ -117,6 +118,15 @@ def fit(
 def best_epoch(history: Iterable[Epoch]) -> Epoch:
     """The epoch whose weights were kept: the first with the lowest validation loss."""
     return min(history, key=lambda epoch: epoch.metrics[VALIDATION_LOSS])
+
+
+def _prepare_to_learn(model: nn.Module) -> None:
+    """Training mode, but not for what is frozen: a frozen batch norm keeps its statistics too."""
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
 
 
 def _loss_in_mixed_precision(
@@ -134,11 +144,11 @@ def _validated(
     return validate(model)
 
 
-def _finite(loss: float, epoch: int) -> float:
+def _finite(loss: float, place: str) -> float:
     if not math.isfinite(loss):
         raise ModelError(
             value=loss,
-            place=f"training loss in epoch {epoch}",
+            place=place,
             rule="the loss must stay finite",
             cure="Lower the learning rate, or look for broken samples.",
         )

@@ -77,6 +77,7 @@ def read_card(folder: Path) -> ModelCard:
         stored = json.loads(path.read_text())
         known = {f.name for f in fields(ModelCard)}
         card = ModelCard(**{name: value for name, value in stored.items() if name in known})
+        return replace(card, losses=tuple(card.losses))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(
             value=type(error).__name__,
@@ -84,7 +85,6 @@ def read_card(folder: Path) -> ModelCard:
             rule="a model folder must hold a readable model card",
             cure=f"Give a folder with {CARD} and {WEIGHTS}, or a models:/ address.",
         ) from error
-    return replace(card, losses=tuple(card.losses))
 
 
 def read_model(folder: Path, network: type[_Network]) -> tuple[_Network, ModelCard]:
@@ -102,12 +102,13 @@ def read_model(folder: Path, network: type[_Network]) -> tuple[_Network, ModelCa
         raise _unfit(folder, "no file", f"the folder must hold {WEIGHTS}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != card.weights_sha256:
         raise _unfit(path, "another hash", f"the weights must have the hash that {CARD} names")
-    model = network(**card.architecture)
     try:
+        model = network(**card.architecture)
         model.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, SafetensorError, TypeError, ValueError, IndexError) as error:
+        # torch's last line names a tensor; its first says only that there was an error.
         raise _unfit(
-            path, str(error).splitlines()[0], f"the weights must fit {expected}"
+            path, str(error).splitlines()[-1].strip(), f"card and weights must fit {expected}"
         ) from error
     return model.eval(), card
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lung_pipeline.ct.geometry import VoxelGrid
+from lung_pipeline.errors import SettingError
 from lung_pipeline.home import written_whole
 from lung_pipeline.phantom.anatomy import Size
 from lung_pipeline.phantom.lidc_xml import make_xml
@@ -77,8 +78,9 @@ def write_luna_folder(
         on_scan: called with the series' UID when its scan is there.
 
     Raises:
-        SettingError: numbers that have no patient numbers or UIDs.
+        SettingError: no subset, no scan, or numbers that have no patient numbers or UIDs.
     """
+    _refuse_empty(num_subsets, scans_per_subset)
     plans = []
     for subset in range(num_subsets):
         for scan in range(scans_per_subset):
@@ -100,7 +102,7 @@ def write_scan(plan: ScanPlan, folder: Path) -> bool:
     if _holds(header, text) and raw.is_file() and raw.stat().st_size == size:
         return False
     with written_whole(raw) as temporary:
-        temporary.write_bytes(plan.axes.turn_voxels(render(plan)).astype("<i2").tobytes())
+        plan.axes.turn_voxels(render(plan)).astype("<i2", copy=False).tofile(temporary)
     _write(header, text)
     return True
 
@@ -125,6 +127,16 @@ def make_header(grid: VoxelGrid, raw_name: str) -> str:
         "ElementDataFile": raw_name,
     }
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+def _refuse_empty(num_subsets: int, scans_per_subset: int) -> None:
+    if num_subsets < 1 or scans_per_subset < 1:
+        raise SettingError(
+            value=f"{num_subsets} subsets of {scans_per_subset} scans",
+            place="phantom",
+            rule="a folder must have at least one subset of one scan",
+            cure="Ask for more; three subsets of eight scans make a demo.",
+        )
 
 
 def _write_tables(plans: list[ScanPlan], out: Path) -> FolderSummary:

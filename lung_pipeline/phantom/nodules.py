@@ -193,7 +193,7 @@ def _draw_lobes(rng: np.random.Generator) -> tuple[Floats, float]:
 
 
 def _draw_spicules(rng: np.random.Generator) -> tuple[Floats, float]:
-    count = int(rng.integers(9, 15))
+    count = int(rng.integers(14, 24))
     directions = _directions(rng, count)
     tips = directions * rng.uniform(1.45, 2.10, size=(count, 1))
     thick, thin = np.full(count, 0.23), np.full(count, 0.04)

@@ -107,7 +107,8 @@ class ScanPlan:
 
     def to_patient_space(self, points_xyz_mm: Floats) -> Floats:
         """Move points, shape (n, 3), from the body frame to patient space."""
-        return np.round(np.asarray(points_xyz_mm) + np.asarray(self.shift_xyz_mm), 6)
+        points = np.asarray(points_xyz_mm, dtype=np.float64).reshape(-1, 3)
+        return np.round(points + np.asarray(self.shift_xyz_mm), 6)
 
 
 def plan_scan(seed: int, subset: int, scan: int, size: Size) -> ScanPlan:
@@ -168,9 +169,9 @@ def patient_of(subset: int, scan: int) -> tuple[int, int]:
 
 def _flips(subset: int, scan: int) -> tuple[bool, bool, bool]:
     turn = (subset + scan) % 8
-    if turn in {1, 5}:
+    if turn == 1:
         return (False, True, True)  # as LUNA16 has them: x and y
-    return (True, False, False) if turn == 3 else (False, False, False)
+    return (True, False, False) if turn == 5 else (False, False, False)
 
 
 def _draw_grid(rng: np.random.Generator, body: Body, size: Size, shift: list[float]) -> VoxelGrid:

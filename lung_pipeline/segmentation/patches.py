@@ -127,7 +127,9 @@ def _cut_region(
     voxels_hu: VoxelsHu, mask: Mask, center_irc: tuple[int, int, int], depth: int
 ) -> Region:
     index, row, column = center_irc
-    indices = np.clip(index + np.arange(depth) - depth // 2, 0, len(voxels_hu) - 1)
+    # At an end of the volume a region is less deep: a slice seen as if it lay beyond the end would
+    # have surroundings that no slice has when a volume is segmented.
+    indices = np.unique(np.clip(index + np.arange(depth) - depth // 2, 0, len(voxels_hu) - 1))
     around = np.concatenate(
         [
             windows_of_slices(voxels_hu, indices[:1])[0, :CONTEXT_SLICES],

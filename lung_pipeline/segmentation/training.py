@@ -10,45 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lung_pipeline.learning.device import AUTO, mixed_precision, pick_device
+from lung_pipeline.errors import AnnotationError
+from lung_pipeline.learning.device import mixed_precision, pick_device
 from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, fit
 from lung_pipeline.learning.metrics import Confusion
 from lung_pipeline.learning.seeds import seeded
 from lung_pipeline.segmentation.losses import segmentation_loss
 from lung_pipeline.segmentation.patches import Region, patch_batches
+from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
 
 PatchBatch = tuple[Tensor, Tensor]
 """Slices in HU (batch, 7, row, column) and truth (batch, 1, row, column)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentationSettings:
-    """How the U-Net is trained; the defaults are for LUNA16 on one GPU."""
-
-    epochs: int = 30
-    """Passes; the best one's weights are kept."""
-
-    steps_per_epoch: int = 1000
-    """Batches a pass: an epoch is a number of samples, not of nodules."""
-
-    batch_size: int = 32
-    """Patches in a batch."""
-
-    learning_rate: float = 2e-3
-    """Highest rate of the schedule."""
-
-    background_share: float = 0.4
-    """Share of patches from regions around no nodule."""
-
-    background_per_series: int = 6
-    """Regions around non-nodules kept of each series."""
-
-    seed: int = 1
-    """Of weights, samples and augmentation."""
-
-    device: str = AUTO
-    """Where to train: auto, cpu or cuda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +41,13 @@ def train_unet(
     settings: SegmentationSettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[UNet, list[Epoch]]:
-    """Train from random weights; returns the best epoch's model and the history."""
+    """Train from random weights; returns the best epoch's model and the history.
+
+    Raises:
+        AnnotationError: a part of the patients without a nodule.
+    """
+    _refuse_without_nodules("training", train)
+    _refuse_without_nodules("validation", validation)
     rng = seeded(settings.seed)
     device = pick_device(settings.device)
     model = UNet().to(device)
@@ -120,6 +99,16 @@ def validate_unet(model: nn.Module, regions: Regions) -> dict[str, float]:
         "validation/nodule_recall": float(np.mean(nodules_hit)) if nodules_hit else 0.0,
         **voxels.as_metrics("validation/voxel"),
     }
+
+
+def _refuse_without_nodules(part: str, regions: Regions) -> None:
+    if not regions.nodule:
+        raise AnnotationError(
+            value="no nodule",
+            place=f"{part} regions of the segmentation",
+            rule="training and the choice of the epoch must each have at least one nodule",
+            cure="Add subsets that have nodules, or check the split.",
+        )
 
 
 def _whole_region(region: Region) -> PatchBatch:

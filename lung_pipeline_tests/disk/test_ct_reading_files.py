@@ -92,6 +92,23 @@ def test_fingerprint_is_that_of_header_and_voxels_together(tmp_path: Path) -> No
     assert len({before, changed_voxels, read_ct(scan).source_sha256}) == 3
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_itk_s_own_warnings_are_shown_afterwards_as_they_were_before(
+    tmp_path: Path, shown: bool
+) -> None:
+    well, damaged = written(tmp_path, "a.mhd"), written(tmp_path, "b.nrrd")
+    damaged.write_bytes(damaged.read_bytes().replace(b"encoding:", b"no-such: field\nencoding:"))
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    try:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+        read_ct(well)
+        with pytest.raises(ReadingError, match="from ITK"):
+            read_ct(damaged)
+        assert SimpleITK.ProcessObject.GetGlobalWarningDisplay() == shown
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
 def test_slope_of_nifti_is_applied(tmp_path: Path) -> None:
     scan = written(tmp_path, "a.nii", values=(values() // 2 * 2 + 1000).astype(np.int16))
     patch(scan, lambda b: struct.pack_into("<ff", b, 112, 0.5, -1000.0))
@@ -269,6 +286,18 @@ def test_compressed_size_may_be_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_ct(scan).voxels_hu, values())
 
 
+@pytest.mark.parametrize("kept", [0, 20, 1000, -1])
+def test_compressed_stream_that_breaks_off_is_refused_though_no_size_is_given(
+    tmp_path: Path, kept: int
+) -> None:
+    scan = written(tmp_path, "packed.mhd")
+    rewrite(scan, "CompressedDataSize")
+    content = (tmp_path / "packed.zraw").read_bytes()
+    (tmp_path / "packed.zraw").write_bytes(content[:kept])
+    with pytest.raises(ReadingError, match=r"must unpack to their end.*breaks off"):
+        read_ct(scan)
+
+
 def put(form: str, offset: int, *numbers: float) -> Callable[[bytearray], object]:
     return lambda content: struct.pack_into(form, content, offset, *numbers)
 
@@ -298,10 +327,15 @@ NIFTI: list[tuple[str, Callable[[bytearray], object], type[LungPipelineError], s
     ("not NIfTI", put("<i", 0, 12345), ReadingError, "magic"),
     ("half a header", cut(200), ReadingError, "348 bytes"),
     ("no orientation", put("<hh", 252, 0, 0), GeometryError, "must say how its voxels lie"),
-    ("skewed sform", put("<f", 288, 0.5), GeometryError, "right angles"),
-    ("slightly skewed sform", put("<f", 288, 0.02), GeometryError, "right angles"),
-    ("empty sform", put("<12f", 280, *[0.0] * 12), GeometryError, "right angles"),
-    ("zero spacing", put("<3f", 80, 0.0, 0.0, 0.0), LungPipelineError, "spacing"),
+    ("skewed sform", put("<2f", 284, -0.4, 0.5), GeometryError, "right angles|as long as"),
+    ("slightly skewed sform", put("<f", 284, -0.003), GeometryError, "right angles"),
+    ("empty sform", put("<12f", 280, *[0.0] * 12), GeometryError, "as long as"),
+    ("sform of another spacing", put("<f", 280, -0.6), GeometryError, "as long as the spacings"),
+    ("mirrored sform", put("<f", 280, 0.5), GeometryError, "must say the same"),
+    ("sform elsewhere", put("<f", 292, 7.0), GeometryError, "must say the same"),
+    ("zero spacing", put("<3f", 80, 0.0, 0.0, 0.0), GeometryError, "three positive spacings"),
+    ("negative spacing", put("<f", 80, -0.5), GeometryError, "three positive spacings"),
+    ("nan spacing", put("<f", 84, float("nan")), GeometryError, "three positive spacings"),
 ]
 
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From findings to a scorecard: the threshold comes from one part, the figures from another.
+
+Belongs here: which part decides and which is scored. Does not belong here: the figures themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from lung_pipeline.annotations.splits import TEST, VALIDATION
+from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
+from lung_pipeline.evaluation.froc import Froc, at_threshold, froc, operating_point
+from lung_pipeline.evaluation.gather import Evaluation
+from lung_pipeline.evaluation.scorecard import (
+    Scorecard,
+    SplitCertificate,
+    build_scorecard,
+    malignancy_figures,
+)
+
+EVEN_THRESHOLD = 0.5
+"""The threshold where the deciding part has no nodule to decide by."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenThreshold:
+    """A threshold and where it comes from."""
+
+    value: float
+    """Findings count from this probability on."""
+
+    how: str
+    """How it was chosen, in words."""
+
+
+def choose_threshold(deciding: Evaluation, max_fp_per_scan: float) -> ChosenThreshold:
+    """The threshold of highest sensitivity at no more than so many false positives a scan."""
+    num_series = len(deciding.series)
+    if not len(deciding.nodules):
+        return ChosenThreshold(EVEN_THRESHOLD, "0.5: no nodule in the validation part to decide by")
+    point = operating_point(froc(deciding.matched(), num_series), max_fp_per_scan)
+    how = (
+        f"highest sensitivity at no more than {max_fp_per_scan:g} false positives a scan "
+        f"on the validation part ({num_series} series, {len(deciding.nodules)} nodules)"
+    )
+    if not math.isfinite(point.threshold):
+        return ChosenThreshold(EVEN_THRESHOLD, f"0.5: none has the {how}")
+    return ChosenThreshold(point.threshold, how)
+
+
+def score(
+    evaluation: Evaluation,
+    split: SplitCertificate,
+    *,
+    name: str,
+    provenance: dict[str, Any],
+    made_at: str,
+    part: str = TEST,
+    max_fp_per_scan: float = MAX_FP_PER_SCAN,
+) -> tuple[Scorecard, Froc]:
+    """Score one part of the patients at a threshold chosen on the validation part.
+
+    Args:
+        evaluation: findings beside the truth, of all parts.
+        split: the certificate that the parts share no patient.
+        name: what the scorecard is called.
+        provenance: what made it.
+        made_at: when, in ISO 8601.
+        part: the part to score.
+        max_fp_per_scan: what the threshold is chosen for.
+    """
+    threshold = choose_threshold(evaluation.of_part(VALIDATION), max_fp_per_scan)
+    scored = evaluation.of_part(part)
+    matches, num_series = scored.matched(), len(scored.series)
+    curve = froc(matches, num_series)
+    is_malignant, diameter_mm, probability = scored.malignancy_of_hits(matches, threshold.value)
+    probabilities = probability if "malignancy" in scored.models else None
+    card = build_scorecard(
+        name=name,
+        part=part,
+        subsets=scored.subsets,
+        num_patients=scored.num_patients,
+        models=scored.models,
+        matches=matches,
+        curve=curve,
+        point=at_threshold(matches, num_series, threshold.value),
+        how_chosen=threshold.how,
+        malignancy=malignancy_figures(is_malignant, diameter_mm, probabilities),
+        split=split,
+        provenance=provenance,
+        made_at=made_at,
+    )
+    return card, curve

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps 2 and 4, learning: three models, each a version in MLflow.
+
+Unpartitioned: a model learns from all subsets, or from those its config names, and records which.
+"""
+
+import dagster as dg
+
+from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
+from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes
+from lung_pipeline.orchestration.config import (
+    ClassifierConfig,
+    MalignancyConfig,
+    SegmentationConfig,
+    settings_of,
+)
+from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
+from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
+from lung_pipeline.orchestration.training import record_training, subsets_to_use
+from lung_pipeline.segmentation.settings import SegmentationSettings
+from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
+
+GROUP = "models"
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "mlflow"},
+    code_version="1",
+    pool=GPU_POOL,
+    op_tags=GPU_OP_TAGS,
+    deps=[hu_volumes, candidates],
+)
+def segmentation_model(
+    context: dg.AssetExecutionContext,
+    config: SegmentationConfig,
+    home: HomeResource,
+    tracking: TrackingResource,
+) -> dg.MaterializeResult:
+    """The U-Net that marks voxels of nodules, trained on patches around nodules and others."""
+    from lung_pipeline.segmentation.subset import gather_regions
+    from lung_pipeline.segmentation.training import train_unet
+
+    opened = home.open()
+    settings = settings_of(config, SegmentationSettings)
+    subsets = subsets_to_use(context, config, opened.crops)
+    train, validation = (
+        gather_regions(
+            opened,
+            subsets,
+            part,
+            background_per_series=settings.background_per_series,
+            seed=settings.seed,
+        )
+        for part in ("train", "validation")
+    )
+    return record_training(
+        context,
+        tracking,
+        SEGMENTATION,
+        "Seven slices in HU to the logit that a pixel of the middle one is nodule.",
+        settings,
+        subsets,
+        lambda on_epoch: train_unet(train, validation, settings, on_epoch),
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "mlflow"},
+    code_version="1",
+    pool=GPU_POOL,
+    op_tags=GPU_OP_TAGS,
+    deps=[crops],
+)
+def nodule_model(
+    context: dg.AssetExecutionContext,
+    config: ClassifierConfig,
+    home: HomeResource,
+    tracking: TrackingResource,
+) -> dg.MaterializeResult:
+    """The 3D CNN that tells nodules from other things, trained on crops in balanced batches."""
+    from lung_pipeline.classification.training import train_nodule_model
+    from lung_pipeline.crops.store import open_crops
+
+    opened = home.open()
+    settings = settings_of(config, ClassifierSettings)
+    subsets = subsets_to_use(context, config, opened.crops)
+    crop_set = open_crops([opened.crops(subset) for subset in subsets])
+    return record_training(
+        context,
+        tracking,
+        NODULE,
+        "A crop of 32 x 48 x 48 voxels in HU to two logits: no nodule, nodule.",
+        settings,
+        subsets,
+        lambda on_epoch: train_nodule_model(crop_set, settings, on_epoch),
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "mlflow"},
+    code_version="1",
+    pool=GPU_POOL,
+    op_tags=GPU_OP_TAGS,
+    deps=[crops, nodule_model],
+)
+def malignancy_model(
+    context: dg.AssetExecutionContext,
+    config: MalignancyConfig,
+    home: HomeResource,
+    tracking: TrackingResource,
+) -> dg.MaterializeResult:
+    """The nodule model with its judgement trained anew: malignant or not."""
+    from lung_pipeline.classification.malignancy import train_malignancy_model
+    from lung_pipeline.classification.network import CropClassifier
+    from lung_pipeline.crops.store import open_crops
+    from lung_pipeline.learning.model_folder import read_model
+    from lung_pipeline.tracking.names import CHALLENGER, model_uri
+    from lung_pipeline.tracking.registry import fetch
+
+    opened = home.open()
+    settings = settings_of(config, MalignancySettings)
+    subsets = subsets_to_use(context, config, opened.crops)
+    crop_set = open_crops([opened.crops(subset) for subset in subsets])
+    pretrained, _ = read_model(fetch(opened, model_uri(NODULE, CHALLENGER)), CropClassifier)
+    return record_training(
+        context,
+        tracking,
+        MALIGNANCY,
+        "A crop of 32 x 48 x 48 voxels in HU to two logits: not malignant, malignant.",
+        settings,
+        subsets,
+        lambda on_epoch: train_malignancy_model(pretrained, crop_set, settings, on_epoch),
+    )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold of an artefact, asked of the artefact itself.
+
+Belongs here: checks. Does not belong here: how to find out, which pure code knows.
+A check fails the run it stands in and stops what comes after; partitioned checks are a preview of
+Dagster 1.13, so ``_subset_check`` is the one place that knows of them.
+https://docs.dagster.io/guides/test/asset-checks
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+
+import dagster as dg
+
+from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes
+from lung_pipeline.orchestration.assets.models import (
+    malignancy_model,
+    nodule_model,
+    segmentation_model,
+)
+from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
+from lung_pipeline.orchestration.resources import HomeResource
+from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
+
+SubsetCheck = Callable[[dg.AssetCheckExecutionContext, HomeResource], dg.AssetCheckResult]
+
+MOST_SENTENCES = 20
+"""Faults that are listed; their number is always told."""
+
+
+def _subset_check(
+    asset: dg.AssetsDefinition, *, blocking: bool = True
+) -> Callable[[SubsetCheck], dg.AssetChecksDefinition]:
+    def decorate(check: SubsetCheck) -> dg.AssetChecksDefinition:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.PreviewWarning)
+            made = dg.asset_check(asset=asset, blocking=blocking, partitions_def=LUNA_SUBSETS)
+            return made(check)
+
+    return decorate
+
+
+def _verdict(
+    faults: list[str], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=severity,
+        metadata={
+            "num_faults": len(faults),
+            "faults": "\n".join(faults[:MOST_SENTENCES]) or "none",
+        },
+    )
+
+
+@_subset_check(hu_volumes)
+def hu_range_and_geometry(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """Every volume is int16 HU in [-1000, 1000] on a canonical grid."""
+    from lung_pipeline.ct.quality import problems
+    from lung_pipeline.ct.store import open_volume
+    from lung_pipeline.ct.subset import series_with_volume
+
+    opened, subset = home.open(), context.partition_key
+    faults = []
+    for series_uid in series_with_volume(opened, subset):
+        volume = open_volume(opened.volume(subset, series_uid))
+        faults += [f"{series_uid}: {fault}" for fault in problems(volume.read_all(), volume.grid)]
+    return _verdict(faults)
+
+
+@_subset_check(hu_volumes, blocking=False)
+def every_scan_was_read(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """No scan was refused. A warning: the others are as good as ever."""
+    from lung_pipeline.ct.subset import VOLUMES
+    from lung_pipeline.tables import read_table
+
+    manifest = read_table(home.open().manifest(VOLUMES, context.partition_key))
+    refused = manifest.loc[manifest["problem"] != "", "problem"].tolist()
+    return _verdict(refused, dg.AssetCheckSeverity.WARN)
+
+
+@_subset_check(candidates)
+def no_patient_in_two_parts(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """No patient stands in two parts, over all subsets that have candidates."""
+    from lung_pipeline.annotations.splits import patients_in_two_parts
+    from lung_pipeline.annotations.subset import SERIES, read_series_of
+    from lung_pipeline.orchestration.partitions import known_subsets
+
+    opened = home.open()
+    subsets = [
+        subset
+        for subset in known_subsets(context.instance)
+        if opened.manifest(SERIES, subset).is_file()
+    ]
+    return _verdict(patients_in_two_parts(read_series_of(opened, subsets)))
+
+
+@_subset_check(crops)
+def crops_equal_their_windows(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """Every crop equals the window of its volume around its candidate."""
+    from lung_pipeline.crops.subset import crops_that_differ
+
+    return _verdict(crops_that_differ(home.open(), context.partition_key))
+
+
+def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, blocking=True, name=f"{step}_losses_are_finite")
+    def losses_are_finite(home: HomeResource) -> dg.AssetCheckResult:
+        """The training loss of every epoch is a number."""
+        from lung_pipeline.orchestration.training import challenger_losses
+
+        losses = challenger_losses(home.open(), step)
+        faults = [
+            f"epoch {number}: {loss}"
+            for number, loss in enumerate(losses, start=1)
+            if not math.isfinite(loss)
+        ]
+        return _verdict(faults if losses else ["the model card names no loss"])
+
+    return losses_are_finite
+
+
+CHECKS = [
+    hu_range_and_geometry,
+    every_scan_was_read,
+    no_patient_in_two_parts,
+    crops_equal_their_windows,
+    _losses_check(segmentation_model, SEGMENTATION),
+    _losses_check(nodule_model, NODULE),
+    _losses_check(malignancy_model, MALIGNANCY),
+]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees beside a materialization: numbers, small tables, small pictures.
+
+Metadata live in Dagster's event log for ever: tables are cut to ``MOST_ROWS``; full tables are the
+files themselves.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 50
+"""Rows of a table that are shown."""
+
+
+def table_metadata(table: "pd.DataFrame") -> dg.TableMetadataValue:
+    """The first rows of a table, as a table."""
+    shown = table.head(MOST_ROWS).astype(object)
+    records: list[Any] = shown.where(shown.notna(), None).to_dict(orient="records")
+    schema = dg.TableSchema(columns=[dg.TableColumn(name=str(name)) for name in table.columns])
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in records], schema=schema)
+
+
+def result(
+    fingerprint: str,
+    numbers: Mapping[str, int | float | None] | None = None,
+    *,
+    table: "pd.DataFrame | None" = None,
+    paths: Mapping[str, Path] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> dg.MaterializeResult:
+    """A materialization: its data version by content, its numbers, one small table, its files."""
+    metadata: dict[str, Any] = {
+        name: number for name, number in (numbers or {}).items() if number is not None
+    }
+    metadata |= {name: dg.MetadataValue.path(str(path)) for name, path in (paths or {}).items()}
+    metadata |= {name: dg.MetadataValue.text(text) for name, text in (texts or {}).items()}
+    if table is not None:
+        metadata |= {"table": table_metadata(table), "dagster/row_count": len(table)}
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(fingerprint))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the three trainings share: one MLflow run, one registered version, one materialization."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lung_pipeline.annotations.subset import candidates_fingerprint
+from lung_pipeline.errors import StoreError
+from lung_pipeline.home import Home
+from lung_pipeline.learning.settings import TrainingSettings
+from lung_pipeline.orchestration.config import SubsetsConfig
+from lung_pipeline.orchestration.metadata import result
+from lung_pipeline.orchestration.partitions import known_subsets
+from lung_pipeline.orchestration.resources import TrackingResource
+from lung_pipeline.tracking.names import CHALLENGER, REGISTERED
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lung_pipeline.learning.loop import Epoch
+    from lung_pipeline.tracking.registry import ModelVersion
+    from lung_pipeline.tracking.runs import Run
+
+OnEpoch = Callable[["Epoch"], None]
+Train = Callable[[OnEpoch], "tuple[nn.Module, list[Epoch]]"]
+
+
+def subsets_to_use(
+    context: dg.AssetExecutionContext, config: SubsetsConfig, has: Callable[[str], Path]
+) -> list[str]:
+    """The subsets a config names, else all registered ones whose artefact ``has`` names exists."""
+    if config.subsets:
+        return sorted(config.subsets)
+    subsets = [subset for subset in known_subsets(context.instance) if has(subset).exists()]
+    if not subsets:
+        raise StoreError(
+            value="no subset",
+            place=has("subset").parent,
+            rule="at least one registered subset must have been materialized this far",
+            cure="Run `lung-pipeline subsets sync`, then the job `ingest` for a subset.",
+        )
+    return subsets
+
+
+def record_training(
+    context: dg.AssetExecutionContext,
+    tracking: TrackingResource,
+    step: str,
+    purpose: str,
+    settings: TrainingSettings,
+    subsets: Sequence[str],
+    train: Train,
+) -> dg.MaterializeResult:
+    """Train, log each epoch, keep the model with its run and register it as the challenger."""
+    home = tracking.home.open()
+    data = {"subsets": list(subsets), "candidates": candidates_fingerprint(home, subsets)}
+    parameters = {**settings.model_dump(), **data}
+    with tracking.run(context, REGISTERED[step], parameters) as run:
+        model, history = train(_epoch_logger(context, run))
+        version = _register(run, step, model, history, purpose, settings.model_dump(), data)
+    best = _best(history)
+    context.log.info(f"{version.label}: best epoch {best.number} of {len(history)}")
+    return result(
+        version.weights_sha256[:16],
+        {**best.metrics, "version": version.version, "epoch": best.number},
+        texts={
+            "model": version.label,
+            "mlflow_run_id": version.run_id,
+            "subsets": ", ".join(subsets),
+        },
+    )
+
+
+def _register(
+    run: "Run",
+    step: str,
+    model: "nn.Module",
+    history: "list[Epoch]",
+    purpose: str,
+    settings: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> "ModelVersion":
+    from lung_pipeline.learning.model_folder import ModelCard, write_model
+    from lung_pipeline.tracking.provenance import code_version
+    from lung_pipeline.tracking.registry import register
+
+    card = ModelCard(
+        network=type(model).__name__,
+        architecture=model.architecture,  # type: ignore[arg-type]  # each of our networks has it
+        purpose=purpose,
+        settings=settings,
+        data=data,
+        metrics=_best(history).metrics,
+        losses=tuple(epoch.metrics["train/loss"] for epoch in history),
+        source=code_version(),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / step
+        card = write_model(folder, model, card)
+        return register(run, step, folder, card.weights_sha256, CHALLENGER)
+
+
+def _epoch_logger(context: dg.AssetExecutionContext, run: "Run") -> OnEpoch:
+    def log(epoch: "Epoch") -> None:
+        run.log_metrics({**epoch.metrics, "seconds": epoch.seconds}, step=epoch.number)
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in epoch.metrics.items())
+        context.log.info(f"epoch {epoch.number} ({epoch.seconds:.0f} s)  {figures}")
+
+    return log
+
+
+def _best(history: "list[Epoch]") -> "Epoch":
+    from lung_pipeline.learning.loop import best_epoch
+
+    return best_epoch(history)
+
+
+def challenger_losses(home: Home, step: str) -> list[float]:
+    """The training losses on the card of a step's newest model."""
+    from lung_pipeline.learning.model_folder import read_card
+    from lung_pipeline.tracking.names import model_uri
+    from lung_pipeline.tracking.registry import fetch
+
+    return list(read_card(fetch(home, model_uri(step, CHALLENGER))).losses)

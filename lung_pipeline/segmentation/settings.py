@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the U-Net is trained; the defaults are for LUNA16 on one GPU."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lung_pipeline.learning.settings import TrainingSettings
+
+
+class SegmentationSettings(TrainingSettings):
+    """How the U-Net is trained."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Highest rate of the schedule."""
+
+    background_share: float = Field(default=0.4, ge=0, lt=1)
+    """Share of patches from regions around no nodule."""
+
+    background_per_series: int = Field(default=6, ge=0)
+    """Regions around non-nodules kept of each series; each takes 166 kB."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From model addresses to the models of a diagnosis, with the names that stand beside a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lung_pipeline.diagnosis.models import Models, read_models
+from lung_pipeline.errors import ModelError
+from lung_pipeline.home import Home
+from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION, STEPS
+from lung_pipeline.tracking.registry import fetch, find, find_in_use, named
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModels:
+    """Models ready to infer, and what they are called."""
+
+    models: Models
+    """One for each step; malignancy may be missing."""
+
+    names: dict[str, str]
+    """For each step its model as it stands beside a result."""
+
+
+def models_by_alias(home: Home, alias: str, device: str = "auto") -> NamedModels:
+    """The models that have an alias."""
+    found = {step: find(home, step, alias) for step in STEPS}
+    addresses = {step: model.uri for step, model in found.items() if model}
+    return open_models(home, addresses, device)
+
+
+def models_in_use(
+    home: Home, instead: Mapping[str, str] | None = None, device: str = "auto"
+) -> NamedModels:
+    """The champions, else the references; ``instead`` names others for some steps."""
+    addresses = dict(instead or {})
+    for step in STEPS:
+        if step not in addresses and (model := find_in_use(home, step)):
+            addresses[step] = model.uri
+    return open_models(home, addresses, device)
+
+
+def open_models(home: Home, addresses: Mapping[str, str], device: str) -> NamedModels:
+    """Fetch and read models by address, one for each step.
+
+    Raises:
+        ModelError: no model for a step that cannot be left out, or one that does not fit.
+    """
+    for step in (SEGMENTATION, NODULE):
+        if step not in addresses:
+            raise ModelError(
+                value="no model",
+                place=f"registered model lung-{step}",
+                rule=f"a diagnosis needs a {step} model",
+                cure="Train one, or `lung-pipeline models import-reference`, or name one.",
+            )
+    folders = {step: fetch(home, address) for step, address in addresses.items()}
+    models = read_models(folders[SEGMENTATION], folders[NODULE], folders.get(MALIGNANCY), device)
+    names = {step: named(home, step, address) for step, address in addresses.items()}
+    return NamedModels(models, names)

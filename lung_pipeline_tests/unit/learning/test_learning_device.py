@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that was asked for is the device that is used, or an error says why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lung_pipeline.errors import DeviceError
+from lung_pipeline.learning.device import has_fast_bfloat16, mixed_precision, pick_device
+
+CPU = torch.device("cpu")
+
+without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert pick_device("cpu") == CPU
+
+
+@without_cuda
+def test_auto_takes_the_cpu_where_there_is_no_cuda() -> None:
+    assert pick_device() == pick_device("auto") == CPU
+
+
+@without_cuda
+def test_cuda_without_cuda_is_refused_and_never_becomes_the_cpu() -> None:
+    with pytest.raises(DeviceError) as told:
+        pick_device("cuda")
+    assert told.value.value == "no CUDA device"
+    assert "device: cpu" in told.value.cure
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_auto_takes_cuda_where_there_is_one() -> None:
+    assert pick_device() == pick_device("cuda") == torch.device("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "CUDA", "", "cuda:0", "mps"])
+def test_an_unknown_device_is_refused_with_those_that_are_known(name: str) -> None:
+    with pytest.raises(DeviceError, match="one of auto, cpu, cuda"):
+        pick_device(name)
+
+
+def test_precision_is_mixed_where_the_hardware_is_fast_at_it() -> None:
+    layer = torch.nn.Linear(2, 2)
+    with mixed_precision(CPU):
+        computed = layer(torch.ones(1, 2)).dtype
+    assert computed == (torch.bfloat16 if has_fast_bfloat16(CPU) else torch.float32)
+    assert layer(torch.ones(1, 2)).dtype == torch.float32
