@@ -105,12 +105,12 @@ def convert_volumes(
     for scan, sha256, problem in zip(raw["scan"], raw["sha256"], raw["problem"], strict=True):
         on_scan(scan)
         known = former.get(sha256)
+        taken = {record.series_uid for record in records}
         if problem:
             records.append(_refused(scan, sha256, problem))
-        elif known and known.scan == scan and _stands(home, subset, known):
+        elif known and known.scan == scan and _stands(home, subset, known, taken):
             records.append(known)
         else:
-            taken = {record.series_uid for record in records}
             records.append(_converted(home, subset, scan, sha256, taken))
     manifest = pd.DataFrame([asdict(record) for record in records])
     origin = {"stage": VOLUMES, "converter": CONVERTER_VERSION}
@@ -129,21 +129,23 @@ def _raw_row(scan: Path, folder: Path) -> tuple[str, int, str, str]:
         files = source_files(scan)
         return name, sum(file.stat().st_size for file in files), sha256_of(files), _WELL
     except LungPipelineError as error:
-        return name, 0, "", str(error)
+        return name, 0, "", _told(error, folder)
 
 
 def _converted(home: Home, subset: str, scan: str, sha256: str, taken: set[str]) -> VolumeRecord:
+    folder = home.raw_subset(subset)
     try:
-        volume = read_ct(home.raw_subset(subset) / scan)
+        volume = read_ct(folder / scan)
+        place = home.volume(subset, volume.series_uid)
     except LungPipelineError as error:
-        return _refused(scan, sha256, str(error))
+        return _refused(scan, sha256, _told(error, folder))
     if volume.series_uid in taken:
         return _refused(scan, sha256, f"{scan}: the series {volume.series_uid} stands here twice")
-    write_volume(volume, home.volume(subset, volume.series_uid))
+    write_volume(volume, place)
     return VolumeRecord(
         scan=scan,
         series_uid=volume.series_uid,
-        source_sha256=sha256,
+        source_sha256=volume.source_sha256,
         num_slices=volume.grid.shape_irc[0],
         slice_spacing_mm=volume.grid.spacing_irc_mm[0],
         pixel_spacing_mm=volume.grid.spacing_irc_mm[2],
@@ -158,6 +160,11 @@ def _refused(scan: str, sha256: str, problem: str) -> VolumeRecord:
     return VolumeRecord(scan, "", sha256, 0, 0.0, 0.0, 0, 0, turned=False, problem=problem)
 
 
+def _told(error: LungPipelineError, folder: Path) -> str:
+    """The error without the folder: the same scans make the same manifest in every home."""
+    return str(error).replace(f"{folder}/", "")
+
+
 def _former_records(home: Home, subset: str) -> dict[str, VolumeRecord]:
     """What the last conversion made, by source; nothing where there was none."""
     path = home.manifest(VOLUMES, subset)
@@ -168,5 +175,6 @@ def _former_records(home: Home, subset: str) -> dict[str, VolumeRecord]:
     return {row["source_sha256"]: VolumeRecord(**row) for row in rows}
 
 
-def _stands(home: Home, subset: str, record: VolumeRecord) -> bool:
-    return is_current(home.volume(subset, record.series_uid), record.source_sha256)
+def _stands(home: Home, subset: str, record: VolumeRecord, taken: set[str]) -> bool:
+    place = home.volume(subset, record.series_uid)
+    return record.series_uid not in taken and is_current(place, record.source_sha256)

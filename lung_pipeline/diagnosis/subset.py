@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lung_pipeline.annotations.subset import read_series_of
+from lung_pipeline.annotations.subset import SERIES, read_series_of
 from lung_pipeline.ct.store import open_volume
 from lung_pipeline.ct.subset import VOLUMES, series_with_volume
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding, findings_table
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.patient import Diagnosis, Rule
 from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
 
@@ -64,6 +65,9 @@ def diagnose_subset(home: Home, subset: str, rule: Rule) -> tuple[list[Diagnosis
     """A verdict for each patient of a subset, from its findings; also written as a table.
 
     A patient with series in two subsets gets a verdict in each, on the series that lie there.
+
+    Raises:
+        StoreError: no findings yet, or candidates made of other volumes than there are now.
     """
     import pandas as pd
 
@@ -97,6 +101,14 @@ def findings_of(table: pd.DataFrame) -> list[Finding]:
 
 def _series_of_patients(home: Home, subset: str) -> dict[str, list[str]]:
     series = read_series_of(home, [subset])
+    other = set(series["series_uid"]) ^ set(series_with_volume(home, subset))
+    if other:
+        raise StoreError(
+            value=f"{len(other)} others, such as {min(other)}",
+            place=home.manifest(SERIES, subset),
+            rule="the series of the candidates must be those that have a volume",
+            cure="Materialize the candidates of this subset again.",
+        )
     return {
         str(patient): list(uids) for patient, uids in series.groupby("patient_id")["series_uid"]
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lung_pipeline.annotations.splits import TEST, VALIDATION
+from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
 from lung_pipeline.evaluation.froc import Froc, at_threshold, froc, operating_point
 from lung_pipeline.evaluation.gather import Evaluation
@@ -71,10 +72,21 @@ def score(
         made_at: when, in ISO 8601.
         part: the part to score.
         max_fp_per_scan: what the threshold is chosen for.
+
+    Raises:
+        SettingError: the part has no patient.
     """
     threshold = choose_threshold(evaluation.of_part(VALIDATION), max_fp_per_scan)
     scored = evaluation.of_part(part)
-    matches, num_series = scored.matched(), len(scored.series)
+    num_series = len(scored.series)
+    if not num_series:
+        raise SettingError(
+            value="none",
+            place=f"part '{part}' of {', '.join(evaluation.subsets)}",
+            rule="the part that is scored must have patients",
+            cure="Add subsets, or choose other shares for the split.",
+        )
+    matches = scored.matched()
     curve = froc(matches, num_series)
     is_malignant, diameter_mm, probability = scored.malignancy_of_hits(matches, threshold.value)
     probabilities = probability if "malignancy" in scored.models else None

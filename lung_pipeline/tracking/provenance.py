@@ -16,7 +16,9 @@ def code_version() -> str:
     """The commit of the running code, with ``+changes`` where files differ from it."""
     if named := os.environ.get(COMMIT_VARIABLE):
         return named
-    commit = _git("rev-parse", "HEAD")
+    # Installed packages may lie within somebody else's checkout, which does not know this file.
+    is_checkout = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+    commit = _git("rev-parse", "HEAD") if is_checkout else None
     if commit is None:
         return f"lung-pipeline {metadata.version('lung-pipeline')}"
     return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")

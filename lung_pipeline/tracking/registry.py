@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from lung_pipeline.tracking.server import connect, tracking_uri
 
 _FOLDER = "model"
 """The folder of a run that holds its model."""
+
+_ADDRESS = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
+"""A registered version, by its number or by an alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +118,46 @@ def fetch(home: Home, address: str) -> Path:
     from mlflow import artifacts
     from mlflow.exceptions import MlflowException
 
-    connect(home)
+    # Not by its address: MLflow looks that up in the registry of the process, not in the home's.
+    source = _entry(home, address).source
     try:
-        found = artifacts.download_artifacts(address, tracking_uri=tracking_uri(home))
+        return Path(artifacts.download_artifacts(source, tracking_uri=tracking_uri(home)))
     except (MlflowException, OSError) as error:
-        raise ModelError(
-            value=str(error).splitlines()[0],
-            place=address,
-            rule="the address must be a registered model version",
-            cure="See `lung-pipeline models list`.",
-        ) from error
-    return Path(found)
+        raise _unknown(address, str(error).splitlines()[0]) from error
 
 
 def named(home: Home, step: str, address: str) -> str:
     """How a model stands beside a result: name, version and hash where it is registered."""
-    name = REGISTERED[step]
-    if address.startswith(f"models:/{name}@"):
-        found = find(home, step, address.rpartition("@")[2])
-        return found.label if found else address
-    if address.startswith(f"models:/{name}/"):
-        entry = connect(home).get_model_version(name, address.rpartition("/")[2])
-        return _version(step, entry).label
-    return address
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None or parts[1] != REGISTERED[step]:
+        return address
+    return _version(step, _entry(home, address)).label
+
+
+def _entry(home: Home, address: str) -> Any:
+    """What the registry says of an address; ``ModelError`` where it knows of none."""
+    from mlflow.exceptions import MlflowException
+
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None:
+        raise _unknown(address, "another form")
+    name, version, alias = parts.groups()
+    client = connect(home)
+    try:
+        if alias:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        raise _unknown(address, str(error).splitlines()[0]) from error
+
+
+def _unknown(address: str, found: str) -> ModelError:
+    return ModelError(
+        value=found,
+        place=address,
+        rule="the address must be a registered version, models:/NAME/VERSION or models:/NAME@ALIAS",
+        cure="See `lung-pipeline models list`.",
+    )
 
 
 def _version(step: str, entry: Any) -> ModelVersion:

@@ -77,6 +77,8 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
         read_foreign_state(tmp_path / "theirs.state")
 
 
+# A tensor asked for a name: torch remarks on the way it was asked before it refuses.
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
 @pytest.mark.parametrize(
     "stored",
     [

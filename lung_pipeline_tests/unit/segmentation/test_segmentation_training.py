@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A short training on a few synthetic regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lung_pipeline.errors import AnnotationError
+from lung_pipeline.learning.loop import Epoch
+from lung_pipeline.segmentation.patches import Region
+from lung_pipeline.segmentation.settings import SegmentationSettings
+from lung_pipeline.segmentation.training import Regions, train_unet, validate_unet
+from lung_pipeline.segmentation.unet import UNet
+
+SETTINGS = SegmentationSettings(
+    epochs=2, steps_per_epoch=6, batch_size=4, learning_rate=5e-3, background_share=0.25, seed=3
+)
+
+
+def _region(seed: int, *, nodule: bool) -> Region:
+    """Noisy lung of two slices, with a block of tissue in the middle or without."""
+    slices = np.random.default_rng(seed).normal(-850, 30, (8, 96, 96)).astype(np.int16)
+    mask = np.zeros((2, 96, 96), dtype=bool)
+    if nodule:
+        mask[:, 42:54, 42:54] = True
+        slices[3:5][mask] = 20
+    return Region(slices, mask)
+
+
+def _regions(seed: int) -> Regions:
+    return Regions(
+        [_region(seed, nodule=True), _region(seed + 1, nodule=True)],
+        [_region(seed + 2, nodule=False)],
+    )
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[UNet, list[Epoch]]:
+    return train_unet(_regions(1), _regions(11), SETTINGS)
+
+
+def test_training_lowers_the_loss(trained: tuple[UNet, list[Epoch]]) -> None:
+    model, history = trained
+    torch.manual_seed(SETTINGS.seed)
+    untrained = validate_unet(UNet().eval(), _regions(11))
+    assert not model.training
+    assert history[-1].metrics["train/loss"] < 0.8 * history[0].metrics["train/loss"]
+    best = min(epoch.metrics["validation/loss"] for epoch in history)
+    assert best < 0.8 * untrained["validation/loss"]
+    assert validate_unet(model, _regions(11))["validation/loss"] == pytest.approx(best, rel=1e-3)
+
+
+def test_one_seed_gives_one_model_to_the_bit(trained: tuple[UNet, list[Epoch]]) -> None:
+    again, history = train_unet(_regions(1), _regions(11), SETTINGS)
+    assert [epoch.metrics for epoch in history] == [epoch.metrics for epoch in trained[1]]
+    weights = trained[0].state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in again.state_dict().items())
+
+
+def test_background_is_optional_and_nodules_are_not() -> None:
+    short = SETTINGS.model_copy(update={"epochs": 1, "steps_per_epoch": 1, "batch_size": 1})
+    only_nodules = Regions([_region(1, nodule=True)], [])
+    assert len(train_unet(only_nodules, only_nodules, short)[1]) == 1
+    only_background = Regions([], [_region(1, nodule=False)])
+    with pytest.raises(AnnotationError, match="^training regions"):
+        train_unet(only_background, only_nodules, short)
+    with pytest.raises(AnnotationError, match="^validation regions"):
+        train_unet(only_nodules, only_background, short)
+
+
+class _Dense(nn.Module):
+    """Marks what is denser than lung in the middle slice, and one voxel more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, slices_hu: Tensor) -> Tensor:
+        logits = slices_hu[:, 3:4] + 500
+        logits[:, :, 0, 0] = 30
+        return logits
+
+
+def test_validation_counts_voxels_and_nodules_over_whole_regions() -> None:
+    figures = validate_unet(_Dense(), _regions(1))
+    # Two regions of two slices of 12 x 12 found; one voxel too much in each of six slices.
+    assert figures["validation/voxel/recall"] == 1
+    assert figures["validation/voxel/precision"] == pytest.approx(576 / 582)
+    assert figures["validation/nodule_recall"] == 1
+    in_nodule, in_background = 1 - (2 * 144 + 1) / (2 * 144 + 2), 1 - 1 / 2
+    expected = (2 * in_nodule + in_background) / 3
+    assert figures["validation/loss"] == pytest.approx(expected, abs=1e-3)
