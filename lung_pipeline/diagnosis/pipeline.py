@@ -29,7 +29,7 @@ def find_nodules(
     original_grid: VoxelGrid,
     series_uid: str,
     models: Models,
-    on_step: Callable[[str], None] = lambda step: None,
+    on_progress: Callable[[str, float], None] = lambda step, share: None,
 ) -> list[Finding]:
     """Find what may be a nodule in a CT, and how sure the models are.
 
@@ -39,15 +39,17 @@ def find_nodules(
         original_grid: the grid of the file it came from; findings name its voxels.
         series_uid: the series' name, carried into the findings.
         models: one for each step.
-        on_step: told each step as it begins.
+        on_progress: told the step at work and the share of it that is done, 0 to 1.
     """
-    on_step("segmenting")
-    mask = segment(models.segmentation, voxels_hu) >= MASK_THRESHOLD
-    on_step("grouping")
+    probabilities = segment(
+        models.segmentation, voxels_hu, lambda share: on_progress("segmenting", share)
+    )
+    on_progress("grouping", 0.0)
+    mask = probabilities >= MASK_THRESHOLD
     components = group(mask, voxels_hu, grid.spacing_irc_mm)
     if not components:
         return []
-    on_step(f"classifying {len(components)} candidates")
+    on_progress(f"classifying {len(components)} candidates", 0.0)
     centers_irc = np.asarray([component.center_irc for component in components])
     nearest = np.floor(centers_irc + 0.5).astype(np.int64)
     crops_hu = np.stack([cut_window(voxels_hu, center) for center in nearest])

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings every training has, checked where they enter.
 
-Free of torch, so that a user interface can show them without paying for it. The docstring under a field is the text a person reads beside it in Dagster's Launchpad.
+Free of torch, so that a user interface can show them without paying for it. The docstring under a
+field is the text a person reads beside it in Dagster's Launchpad.
 """
 
 from __future__ import annotations

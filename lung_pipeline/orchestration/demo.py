@@ -54,6 +54,29 @@ class DemoResult:
     seconds: float
     """How long it took."""
 
+    def in_words(self) -> str:
+        """What a person wants to know at the end."""
+        figure = self.figures
+        return "\n".join(
+            [
+                "",
+                f"On {figure['data/num_patients']:.0f} patients that no model saw, with "
+                f"{figure['data/num_nodules']:.0f} nodules in "
+                f"{figure['data/num_series']:.0f} scans:",
+                f"  found {figure['detection/sensitivity_at_operating_point']:.0%} at "
+                f"{figure['detection/fp_per_scan_at_operating_point']:.2f} false positives a scan",
+                f"  at a nodule probability of {figure['detection/threshold']:.3f}: "
+                f"{self.operating_point}",
+                f"  mean sensitivity over 1/8 to 8 false positives a scan (CPM) "
+                f"{figure['detection/cpm']:.3f}",
+                "",
+                f"Scorecard  {self.scorecard}",
+                f"Report     {self.report}",
+                f"MLflow     {self.mlflow_database}",
+                f"{self.seconds:.0f} s. Next: `make ui`, or docs/how-to/ for your own scans.",
+            ]
+        )
+
 
 def run_demo(home: Home, tell: Callable[[str], None]) -> DemoResult:
     """Make phantoms, run every job over them and say where the results are."""
@@ -91,7 +114,7 @@ def _result(home: Home, scored: dg.ExecuteInProcessResult, seconds: float) -> De
     figures = {
         name: float(value.value)
         for name, value in made.metadata.items()
-        if isinstance(value, dg.FloatMetadataValue)
+        if isinstance(value, dg.FloatMetadataValue) and value.value is not None
     }
     return DemoResult(
         figures=figures,

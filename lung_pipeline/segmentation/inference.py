@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,16 @@ Probabilities = npt.NDArray[np.float16]
 
 
 @torch.inference_mode()
-def segment(model: nn.Module, voxels_hu: VoxelsHu) -> Probabilities:
+def segment(
+    model: nn.Module,
+    voxels_hu: VoxelsHu,
+    on_share: Callable[[float], None] = lambda share: None,
+) -> Probabilities:
     """The probability that a voxel belongs to a nodule, shape as ``voxels_hu``.
 
     Beyond the first and the last slice the edge slice is repeated, as in training. float16 holds a
-    probability to 0.0005, which is finer than bfloat16 computed it.
+    probability to 0.0005, which is finer than bfloat16 computed it. ``on_share`` is told the share
+    of slices that are done.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -38,6 +43,7 @@ def segment(model: nn.Module, voxels_hu: VoxelsHu) -> Probabilities:
         with mixed_precision(device):
             logits = model(slices_hu.float().contiguous(memory_format=torch.channels_last))
         probabilities[chosen.start : chosen.stop] = _as_array(torch.sigmoid(logits.float()[:, 0]))
+        on_share(chosen.stop / len(voxels_hu))
     return probabilities
 
 

@@ -153,7 +153,7 @@ def _entry(home: Home, address: str) -> Any:
 
 def _unknown(address: str, found: str) -> ModelError:
     return ModelError(
-        value=found,
+        value=found.rstrip("."),
         place=address,
         rule="the address must be a registered version, models:/NAME/VERSION or models:/NAME@ALIAS",
         cure="See `lung-pipeline models list`.",

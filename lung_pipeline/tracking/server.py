@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.home import Home
@@ -38,7 +39,10 @@ def connect(home: Home) -> MlflowClient:
     if not uri.startswith("sqlite:"):
         return MlflowClient(uri)
     home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.mlflow_database.with_suffix(".lock")):
+    # The lock lies beside the file that is shared, which may be that of another home.
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_suffix(".lock")):
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client

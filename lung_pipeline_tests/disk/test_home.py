@@ -54,9 +54,7 @@ def test_an_object_store_is_refused_in_words() -> None:
     assert "Mount or copy" in str(told.value)
 
 
-def test_the_environment_names_the_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_names_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "there"))
     assert Home.from_environment().root == tmp_path / "there"
@@ -96,12 +94,24 @@ def test_a_file_appears_under_its_name_only_when_whole(tmp_path: Path) -> None:
     assert _everything_below(tmp_path) == ["new", "new/table.txt"]
 
 
+def _break_off_a_file(final: Path) -> None:
+    with written_whole(final) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+
+
+def _break_off_a_folder(final: Path) -> None:
+    with written_whole(final) as temporary:
+        temporary.mkdir()
+        (temporary / "half").touch()
+        raise KeyError
+
+
 def test_a_write_that_raises_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> None:
     final = tmp_path / "table.txt"
     final.write_text("former")
-    with pytest.raises(KeyError), written_whole(final) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+    with pytest.raises(KeyError):
+        _break_off_a_file(final)
     assert final.read_text() == "former"
     assert _everything_below(tmp_path) == ["table.txt"]
 
@@ -110,10 +120,8 @@ def test_a_write_that_raises_leaves_the_former_folder_and_nothing_else(tmp_path:
     final = tmp_path / "crops"
     final.mkdir()
     (final / "former").touch()
-    with pytest.raises(KeyError), written_whole(final) as temporary:
-        temporary.mkdir()
-        (temporary / "half").touch()
-        raise KeyError
+    with pytest.raises(KeyError):
+        _break_off_a_folder(final)
     assert _everything_below(tmp_path) == ["crops", "crops/former"]
 
 

@@ -45,9 +45,7 @@ class _Malicious:
 def test_tensors_are_taken_over_under_our_names(tmp_path: Path) -> None:
     torch.save({"model_state": _theirs(), "epoch": 3}, tmp_path / "theirs.state")
     model = _network()
-    renamed(
-        read_foreign_state(tmp_path / "theirs.state"), NAMES, into=model, place=tmp_path
-    )
+    renamed(read_foreign_state(tmp_path / "theirs.state"), NAMES, into=model, place=tmp_path)
     torch.manual_seed(1)
     for name, tensor in _network().state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
@@ -127,7 +125,7 @@ def test_tensors_of_another_network_are_refused_by_name(tmp_path: Path, change: 
         theirs["block1.bias"] = torch.zeros(7)
     model = _network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(ModelError, match="those of Sequential, 1 are not, got [12].bias"):
+    with pytest.raises(ModelError, match=r"those of Sequential, 1 are not, got [12]\.bias"):
         renamed(theirs, NAMES, into=model, place=tmp_path)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 

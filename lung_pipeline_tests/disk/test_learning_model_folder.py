@@ -157,7 +157,7 @@ def test_an_architecture_the_network_cannot_have_is_refused(
 
 def test_weights_of_another_shape_are_refused_by_the_tensors_name(folder: Path) -> None:
     _change_card(folder, architecture={"width": 4})
-    with pytest.raises(ModelError, match="hidden.bias"):
+    with pytest.raises(ModelError, match=r"hidden\.bias"):
         read_model(folder, Small)
 
 
@@ -177,8 +177,6 @@ def test_a_pickle_under_the_name_of_the_weights_is_not_read(folder: Path, tmp_pa
 
 def test_a_card_json_cannot_hold_leaves_the_former_model(folder: Path) -> None:
     with pytest.raises(TypeError):
-        write_model(
-            folder, Small(), ModelCard("Small", {}, "", settings={"path": Path("x")})
-        )
+        write_model(folder, Small(), ModelCard("Small", {}, "", settings={"path": Path("x")}))
     assert read_card(folder).architecture == {"width": 5}
     assert [p.name for p in folder.parent.iterdir()] == ["model"]

@@ -36,8 +36,7 @@ def crops_hu(reference_data: Path) -> np.ndarray:
     crops = []
     for file in files:
         with np.load(reference_data / "crops" / file, allow_pickle=False) as archive:
-            [name] = archive.files
-            crops.append(np.rint(archive[name]).astype(np.int16))
+            crops.append(np.rint(archive["ct_chunk"]).astype(np.int16))
     return np.stack(crops)
 
 

@@ -121,8 +121,10 @@ def test_each_sample_of_a_batch_goes_its_own_way() -> None:
 def test_what_is_drawn_mirrors_scales_turns_and_shifts_within_its_limits() -> None:
     matrices = augmentation.draw(4000, np.random.default_rng(1)).matrices.astype(np.float64)
     linear, shift = matrices[:, :, :3], matrices[:, :, 3]
-    lengths = np.linalg.norm(linear, axis=1)
-    np.testing.assert_allclose(lengths, lengths[:, :1].repeat(3, axis=1), rtol=1e-5)
+    lengths = np.linalg.norm(linear[:, :, 0], axis=1)
+    # Nothing is sheared: the axes stay at right angles and keep one length.
+    gram = linear.transpose(0, 2, 1) @ linear
+    np.testing.assert_allclose(gram, lengths[:, None, None] ** 2 * np.eye(3), atol=1e-5)
     assert lengths.min() == pytest.approx(1 - MAX_SCALING, abs=0.005)
     assert lengths.max() == pytest.approx(1 + MAX_SCALING, abs=0.005)
     # Slices are mirrored, and never tilted.

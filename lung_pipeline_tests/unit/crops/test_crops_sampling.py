@@ -61,3 +61,11 @@ def test_an_empty_group_without_a_share_is_passed_over() -> None:
     groups = {**GROUPS, "spare": Group(np.array([], dtype=np.int64), 0.0)}
     drawn = balanced_batches(groups, batch_size=8, num_batches=2, rng=np.random.default_rng(1))
     assert [len(rows) for rows in drawn] == [8, 8]
+
+
+def test_shares_that_rounding_leaves_a_little_below_whole_numbers_are_drawn() -> None:
+    # 0.9 of 1.2 times 8 is computed as a little less than 6.
+    shares = {"a": 0.1, "b": 0.2, "c": 0.1 * 9}
+    groups = {name: Group(np.array([n]), share) for n, (name, share) in enumerate(shares.items())}
+    drawn = balanced_batches(groups, batch_size=8, num_batches=9, rng=np.random.default_rng(1))
+    assert {int((rows == 2).sum()) for rows in drawn} == {6}

@@ -167,3 +167,17 @@ def test_blocks_at_opposite_borders_are_two_and_stay_at_their_ends(axis: int) ->
     along = [component.center_irc[axis] for component in components]
     assert along == pytest.approx([2, 17])
     assert [component.volume_mm3 for component in components] == [117, 117]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("at_start", [True, False])
+def test_growing_back_at_a_border_takes_nothing_from_the_other(
+    axis: int, *, at_start: bool
+) -> None:
+    block, speck = (slice(0, 5), -1) if at_start else (slice(-5, None), 0)
+    mask = _mask(shape=(20, 20, 20))
+    line = np.moveaxis(mask, axis, 0)
+    line[block, 8:13, 8:13] = True
+    line[speck, 10, 10] = True
+    [component] = group(mask, _even(mask.shape), FINE)
+    assert component.volume_mm3 == 117

@@ -148,7 +148,7 @@ def test_what_is_frozen_stays_to_the_bit_its_batch_statistics_too() -> None:
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_a_training_loss_that_is_no_number_is_refused(broken: float) -> None:
-    with pytest.raises(ModelError, match="training loss in epoch 1.*must stay finite"):
+    with pytest.raises(ModelError, match=r"training loss in epoch 1.*must stay finite"):
         fit(
             nn.Linear(1, 1),
             Schedule(1, 1, 0.1),

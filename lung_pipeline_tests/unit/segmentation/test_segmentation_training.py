@@ -65,9 +65,9 @@ def test_background_is_optional_and_nodules_are_not() -> None:
     only_nodules = Regions([_region(1, nodule=True)], [])
     assert len(train_unet(only_nodules, only_nodules, short)[1]) == 1
     only_background = Regions([], [_region(1, nodule=False)])
-    with pytest.raises(AnnotationError, match="^training regions"):
+    with pytest.raises(AnnotationError, match=r"^training regions"):
         train_unet(only_background, only_nodules, short)
-    with pytest.raises(AnnotationError, match="^validation regions"):
+    with pytest.raises(AnnotationError, match=r"^validation regions"):
         train_unet(only_nodules, only_background, short)
 
 

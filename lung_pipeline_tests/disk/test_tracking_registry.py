@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model versions: counted from 1, called by aliases, fetched as the folders they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.errors import ModelError
+from lung_pipeline.home import Home
+from lung_pipeline.learning.model_folder import ModelCard, read_model, write_model
+from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, REFERENCE, model_uri
+from lung_pipeline.tracking.registry import (
+    ModelVersion,
+    fetch,
+    find,
+    find_in_use,
+    named,
+    register,
+    set_alias,
+    versions,
+)
+from lung_pipeline.tracking.runs import run
+
+SHA256 = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Something to keep; the registry does not look into it."""
+    made = tmp_path / "a model"
+    made.mkdir()
+    (made / "model.json").write_text("{}")
+    return made
+
+
+def _register(
+    home: Home,
+    folder: Path,
+    step: str = "nodule",
+    alias: str = CHALLENGER,
+    sha256: str = SHA256,
+) -> ModelVersion:
+    with run(home, f"lung-{step}", "training") as opened:
+        return register(opened, step, folder, sha256, alias)
+
+
+def test_versions_count_from_one_and_the_alias_moves_to_the_newest(
+    mlflow_home: Home, folder: Path
+) -> None:
+    first, second = (_register(mlflow_home, folder) for _ in range(2))
+    assert (first.version, second.version) == (1, 2)
+    assert first.run_id != second.run_id
+    assert find(mlflow_home, "nodule", CHALLENGER) == second
+    assert [(v.version, v.aliases) for v in versions(mlflow_home)] == [(1, ()), (2, (CHALLENGER,))]
+
+
+def test_steps_count_on_their_own_and_are_listed_in_their_order(
+    mlflow_home: Home, folder: Path
+) -> None:
+    for step in ("malignancy", "nodule", "segmentation", "nodule"):
+        _register(mlflow_home, folder, step)
+    assert [(v.step, v.version) for v in versions(mlflow_home)] == [
+        ("segmentation", 1),
+        ("nodule", 1),
+        ("nodule", 2),
+        ("malignancy", 1),
+    ]
+
+
+def test_version_is_found_again_as_it_was_registered(mlflow_home: Home, folder: Path) -> None:
+    made = _register(mlflow_home, folder)
+    assert find(mlflow_home, "nodule", CHALLENGER) == made
+    assert made.uri == "models:/lung-nodule/1"
+    assert made.label == "lung-nodule v1 (0123456789ab)"
+
+
+def test_alias_that_nobody_has_finds_nothing(mlflow_home: Home, folder: Path) -> None:
+    assert find(mlflow_home, "nodule", CHAMPION) is None
+    assert versions(mlflow_home) == []
+    _register(mlflow_home, folder)
+    assert find(mlflow_home, "nodule", CHAMPION) is None
+    assert find(mlflow_home, "malignancy", CHALLENGER) is None
+
+
+def test_champion_is_in_use_before_the_reference_and_a_challenger_never(
+    mlflow_home: Home, folder: Path
+) -> None:
+    _register(mlflow_home, folder)
+    assert find_in_use(mlflow_home, "nodule") is None
+    reference = _register(mlflow_home, folder, alias=REFERENCE)
+    assert find_in_use(mlflow_home, "nodule") == reference
+    champion = _register(mlflow_home, folder)
+    set_alias(mlflow_home, champion, CHAMPION)
+    in_use = find_in_use(mlflow_home, "nodule")
+    assert in_use is not None
+    assert (in_use.version, in_use.aliases) == (3, (CHALLENGER, CHAMPION))
+
+
+def test_alias_leaves_the_version_that_had_it(mlflow_home: Home, folder: Path) -> None:
+    first = _register(mlflow_home, folder, alias=CHAMPION)
+    second = _register(mlflow_home, folder)
+    set_alias(mlflow_home, second, CHAMPION)
+    assert [v.aliases for v in versions(mlflow_home)] == [(), (CHALLENGER, CHAMPION)]
+    set_alias(mlflow_home, first, CHAMPION)
+    assert [v.aliases for v in versions(mlflow_home)] == [(CHAMPION,), (CHALLENGER,)]
+
+
+@pytest.mark.parametrize("address", ["models:/lung-nodule@challenger", "models:/lung-nodule/1"])
+def test_model_is_fetched_as_the_folder_it_was_and_nothing_lands_in_the_current_one(
+    mlflow_home: Home,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+) -> None:
+    _register(mlflow_home, folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    fetched = fetch(mlflow_home, address)
+    assert {p.name: p.read_text() for p in fetched.iterdir()} == {"model.json": "{}"}
+    assert fetched.is_relative_to(mlflow_home.mlflow_artifacts)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_two_homes_of_one_process_do_not_mix(
+    mlflow_home: Home, folder: Path, another_mlflow_home: Home
+) -> None:
+    _register(mlflow_home, folder)
+    assert find(another_mlflow_home, "nodule", CHALLENGER) is None
+    with pytest.raises(ModelError, match="not found"):
+        fetch(another_mlflow_home, "models:/lung-nodule/1")
+
+
+def test_folder_is_its_own_address(mlflow_home: Home, folder: Path) -> None:
+    assert fetch(mlflow_home, str(folder)) == folder
+    assert named(mlflow_home, "nodule", str(folder)) == str(folder)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "models:/lung-nodule@champion",
+        "models:/lung-nodule/2",
+        "models:/lung-nodule/latest",
+        "models:/lung-nodule",
+        "models:/",
+        "models:/unheard-of@champion",
+    ],
+)
+def test_unknown_address_is_an_error_in_words(
+    mlflow_home: Home, folder: Path, address: str
+) -> None:
+    _register(mlflow_home, folder)
+    with pytest.raises(ModelError, match=r"must be a registered version.*models list") as told:
+        fetch(mlflow_home, address)
+    assert told.value.place == address
+    assert "\n" not in str(told.value)
+
+
+def test_registered_model_whose_files_are_gone_is_an_error_in_words(
+    mlflow_home: Home, folder: Path
+) -> None:
+    made = _register(mlflow_home, folder)
+    kept = fetch(mlflow_home, made.uri)
+    kept.rename(kept.with_name("lost"))
+    with pytest.raises(ModelError, match="must be a registered version"):
+        fetch(mlflow_home, made.uri)
+
+
+def test_registered_model_stands_beside_a_result_with_version_and_hash(
+    mlflow_home: Home, folder: Path
+) -> None:
+    _register(mlflow_home, folder, sha256="f" * 64)
+    second = _register(mlflow_home, folder)
+    assert named(mlflow_home, "nodule", model_uri("nodule", CHALLENGER)) == second.label
+    assert named(mlflow_home, "nodule", "models:/lung-nodule/1") == "lung-nodule v1 (ffffffffffff)"
+    assert named(mlflow_home, "segmentation", "models:/lung-nodule/1") == "models:/lung-nodule/1"
+
+
+def test_weights_come_back_from_the_registry_as_they_were(
+    mlflow_home: Home, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    model = CropClassifier(first_channels=1)
+    card = ModelCard("CropClassifier", model.architecture, "a test", losses=(2.0, 1.0))
+    card = write_model(tmp_path / "written", model, card)
+    made = _register(mlflow_home, tmp_path / "written", sha256=card.weights_sha256)
+    read, read_card = read_model(fetch(mlflow_home, made.uri), CropClassifier)
+    assert read_card == card
+    assert made.weights_sha256 == read_card.weights_sha256
+    for name, weights in model.state_dict().items():
+        assert torch.equal(read.state_dict()[name], weights), name

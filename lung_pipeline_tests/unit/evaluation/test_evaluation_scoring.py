@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The threshold comes from the validation part and the figures from another; worked by hand.
+
+Two series a part. Validation, two nodules: hits at 0.9 and 0.7, false positives at 0.8, 0.6, 0.5.
+
+    from    sensitivity   false positives a scan
+    0.9     1/2           0
+    0.8     1/2           1/2
+    0.7     1             1/2
+
+Test, five nodules: hits at 0.95, 0.75, 0.7 and 0.65, one missed; false positives at 0.72 and 0.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lung_pipeline.errors import SettingError
+from lung_pipeline.evaluation.gather import Evaluation
+from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate
+from lung_pipeline.evaluation.scoring import choose_threshold, score
+
+MODELS = {"segmentation": "s v1", "nodule": "n v1", "malignancy": "m v1"}
+SPLIT = SplitCertificate({"seed": 20}, {"train": 0, "validation": 2, "test": 2}, 0)
+
+
+def _series() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "subset": "subset0",
+            "series_uid": ["v1", "v2", "t1", "t2"],
+            "patient_id": ["V", "V", "T1", "T2"],
+            "part": ["validation", "validation", "test", "test"],
+        }
+    )
+
+
+def _nodules() -> pd.DataFrame:
+    rows = [
+        ("v1", 0.0, 10.0, None),
+        ("v2", 0.0, 10.0, None),
+        ("t1", 0.0, 10.0, True),  # found at 0.75
+        ("t1", 100.0, 8.0, None),  # found at 0.95, never rated
+        ("t2", 0.0, 20.0, False),  # found at 0.7
+        ("t2", 100.0, 30.0, True),  # found at 0.65
+        ("t2", 200.0, 30.0, True),  # missed
+    ]
+    table = pd.DataFrame(rows, columns=["series_uid", "x_mm", "diameter_mm", "is_malignant"])
+    return table.assign(y_mm=0.0, z_mm=0.0, is_malignant=table["is_malignant"].astype("boolean"))
+
+
+def _findings() -> pd.DataFrame:
+    rows = [
+        ("t2", 100.0, 0.65, 0.1),
+        ("v1", 0.0, 0.9, 0.5),
+        ("v1", 50.0, 0.8, 0.5),
+        ("v2", 0.0, 0.7, 0.5),
+        ("v2", 50.0, 0.6, 0.5),
+        ("v2", 60.0, 0.5, 0.5),
+        ("t1", 100.0, 0.95, 0.5),
+        ("t1", 1.0, 0.75, 0.9),
+        ("t1", 2.0, 0.4, 0.0),  # a second finding on the same nodule
+        ("t2", 0.0, 0.7, 0.2),
+        ("t2", 50.0, 0.72, 0.5),
+        ("t2", 60.0, 0.3, 0.5),
+    ]
+    columns = ["series_uid", "x_mm", "score", "malignancy_probability"]
+    return pd.DataFrame(rows, columns=columns).assign(y_mm=0.0, z_mm=0.0)
+
+
+def _evaluation(**changed: object) -> Evaluation:
+    plain = Evaluation(("subset0",), _series(), _nodules(), _findings(), None, MODELS)
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def _card(evaluation: Evaluation, part: str = "test", max_fp_per_scan: float = 0.5) -> Scorecard:
+    card, _ = score(
+        evaluation,
+        SPLIT,
+        name="a name",
+        provenance={"code": "abc"},
+        made_at="2026-01-02T03:04:05Z",
+        part=part,
+        max_fp_per_scan=max_fp_per_scan,
+    )
+    return card
+
+
+@pytest.mark.parametrize(("max_fp_per_scan", "threshold"), [(0.4, 0.9), (0.5, 0.7), (8.0, 0.7)])
+def test_threshold_finds_most_within_the_allowed_false_positives(
+    max_fp_per_scan: float, threshold: float
+) -> None:
+    chosen = choose_threshold(_evaluation().of_part("validation"), max_fp_per_scan)
+    assert chosen.value == threshold
+    assert f"no more than {max_fp_per_scan:g} false positives a scan" in chosen.how
+    assert "2 series, 2 nodules" in chosen.how
+
+
+def test_figures_are_those_of_the_test_part_at_the_threshold_of_validation() -> None:
+    card = _card(_evaluation())
+    assert card.detection.threshold == 0.7
+    assert card.detection.sensitivity == pytest.approx(3 / 5)
+    assert card.detection.fp_per_scan == pytest.approx(1 / 2)
+    assert "validation part" in card.detection.how_chosen
+    assert card.detection.counts == {
+        "hits": 4,
+        "missed": 1,
+        "on_excluded": 0,
+        "double_hits": 1,
+        "false_positives": 2,
+        "silent_series": 0,
+    }
+    assert (card.data.num_series, card.data.num_patients, card.data.num_nodules) == (2, 2, 5)
+    assert (card.data.part, card.data.subsets) == ("test", ("subset0",))
+    assert card.models == MODELS
+    assert card.split == SPLIT
+
+
+def test_test_part_has_no_say_in_the_threshold() -> None:
+    findings = _findings()
+    in_test = findings["series_uid"].isin(["t1", "t2"])
+    silent = _card(_evaluation(findings=findings[~in_test]))
+    assert silent.detection.threshold == 0.7
+    assert silent.detection.sensitivity == 0
+    assert silent.detection.counts["silent_series"] == 2
+
+
+def test_validation_part_may_be_scored_too() -> None:
+    card = _card(_evaluation(), part="validation")
+    assert (card.detection.sensitivity, card.detection.fp_per_scan) == (1.0, 0.5)
+    assert card.data.num_patients == 1
+
+
+def test_malignancy_counts_rated_nodules_found_at_the_threshold_alone() -> None:
+    evaluation = _evaluation().of_part("test")
+    malignant, diameter_mm, probability = evaluation.malignancy_of_hits(
+        evaluation.matched(), threshold=0.7
+    )
+    assert malignant.tolist() == [True, False]
+    assert diameter_mm.tolist() == [10.0, 20.0]
+    # Of two findings on one nodule the surer one speaks.
+    assert probability.tolist() == [0.9, 0.2]
+    lower = evaluation.malignancy_of_hits(evaluation.matched(), threshold=0.65)
+    assert [figures.tolist() for figures in lower] == [
+        [True, False, True],
+        [10.0, 20.0, 30.0],
+        [0.9, 0.2, 0.1],
+    ]
+
+
+def test_scorecard_ranks_malignancy_beside_the_diameter() -> None:
+    malignancy = _card(_evaluation()).malignancy
+    assert (malignancy.num_malignant, malignancy.num_benign) == (1, 1)
+    # The model puts the malignant one first; the diameter puts it last.
+    assert (malignancy.auc, malignancy.auc_of_diameter) == (1.0, 0.0)
+
+
+def test_without_a_malignancy_model_only_the_diameter_is_ranked() -> None:
+    models = {step: name for step, name in MODELS.items() if step != "malignancy"}
+    findings = _findings().assign(malignancy_probability=np.nan)
+    malignancy = _card(_evaluation(models=models, findings=findings)).malignancy
+    assert (malignancy.auc, malignancy.auc_of_diameter) == (None, 0.0)
+
+
+def test_validation_part_without_nodules_leaves_the_even_threshold() -> None:
+    nodules = _nodules()
+    in_test = nodules["series_uid"].isin(["t1", "t2"])
+    card = _card(_evaluation(nodules=nodules[in_test].reset_index(drop=True)))
+    assert card.detection.threshold == 0.5
+    assert "no nodule in the validation part" in card.detection.how_chosen
+    assert card.detection.sensitivity == pytest.approx(4 / 5)
+
+
+def test_validation_part_whose_nodules_were_all_missed_leaves_the_even_threshold() -> None:
+    findings = _findings()
+    chosen = choose_threshold(
+        _evaluation(findings=findings[findings["x_mm"] == 50.0]).of_part("validation"), 0.0
+    )
+    assert chosen.value == 0.5
+    assert chosen.how.startswith("0.5: none has the highest sensitivity")
+
+
+def test_part_without_nodules_has_false_positives_and_no_sensitivity() -> None:
+    nodules = _nodules()
+    in_validation = nodules["series_uid"].isin(["v1", "v2"])
+    card = _card(_evaluation(nodules=nodules[in_validation]))
+    assert card.detection.sensitivity is None
+    assert card.detection.cpm is None
+    assert card.detection.fp_per_scan == pytest.approx(4 / 2)
+    assert (card.malignancy.auc, card.malignancy.num_malignant) == (None, 0)
+
+
+def test_excluded_mark_takes_a_false_positive_out_of_both_parts() -> None:
+    place = {"x_mm": 50.0, "y_mm": 0.0, "z_mm": 0.0, "diameter_mm": -1.0}
+    excluded = pd.DataFrame([{"series_uid": uid, **place} for uid in ("v1", "t2", "elsewhere")])
+    card = _card(_evaluation(excluded=excluded), max_fp_per_scan=0.0)
+    # Without the false positive at 0.8 the hit at 0.7 costs nothing.
+    assert card.detection.threshold == 0.7
+    assert card.detection.fp_per_scan == 0
+    assert card.detection.counts["on_excluded"] == 1
+
+
+def test_part_without_patients_is_refused_in_words() -> None:
+    with pytest.raises(SettingError, match=r"part 'train' of subset0.*must have patients"):
+        _card(_evaluation(), part="train")
