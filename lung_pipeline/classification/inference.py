@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from lung_pipeline.classification.network import fast_layout
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.learning.device import has_fast_bfloat16, mixed_precision
 
@@ -32,6 +33,7 @@ def classify(model: nn.Module, crops_hu: VoxelsHu) -> npt.NDArray[np.float64]:
         model: a nodule or malignancy model.
         crops_hu: HU, shape (n, 32, 48, 48); a memory-mapped array is read batch by batch.
     """
+    fast_layout(model)
     device = next(model.parameters()).device
     if not has_fast_bfloat16(device):
         return _probabilities(model, crops_hu, contextlib.nullcontext())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lung_pipeline.classification.inference import classify
-from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.network import CropClassifier, fast_layout
 from lung_pipeline.classification.settings import ClassifierSettings
 from lung_pipeline.crops import augmentation
 from lung_pipeline.crops.sampling import Group, Rows, balanced_batches
@@ -86,7 +86,7 @@ def train_classifier(
         )
     rng = np.random.default_rng(settings.seed)
     device = pick_device(settings.device)
-    model.to(device)
+    fast_layout(model.to(device))
 
     def batches() -> Iterator[CropBatch]:
         drawn = balanced_batches(

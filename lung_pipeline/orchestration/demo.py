@@ -24,7 +24,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "epochs": 5,
         "steps_per_epoch": 100,
         "batch_size": 32,
-        "learning_rate": 4e-3,
+        "learning_rate": 6e-3,
     },
     "nodule_model": {"epochs": 4, "steps_per_epoch": 40, "batch_size": 24},
     "malignancy_model": {"epochs": 2, "steps_per_epoch": 20, "batch_size": 24},

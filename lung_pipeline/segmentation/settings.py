@@ -19,3 +19,6 @@ class SegmentationSettings(TrainingSettings):
 
     background_per_series: int = Field(default=6, ge=0)
     """Regions around non-nodules kept of each series; each takes 166 kB."""
+
+    recall_weight: float = Field(default=2.0, ge=0)
+    """Weight of the recall term of the loss; more finds more and marks more that is no nodule."""

@@ -64,51 +64,53 @@ def train_unet(
         for slices_hu, mask in drawn:
             yield torch.from_numpy(slices_hu).to(device), torch.from_numpy(mask).to(device)
 
+    def loss(trained: nn.Module, batch: PatchBatch) -> Tensor:
+        slices_hu, mask = batch
+        return segmentation_loss(trained(slices_hu.float()), mask, settings.recall_weight)
+
     history = fit(
         model,
         Schedule(settings.epochs, settings.steps_per_epoch, settings.learning_rate),
         batches=batches,
-        loss=patch_loss,
-        validate=lambda trained: validate_unet(trained, validation),
+        loss=loss,
+        validate=lambda trained: validate_unet(trained, validation, settings.recall_weight),
         on_epoch=on_epoch,
     )
     return model.eval(), history
 
 
-def patch_loss(model: nn.Module, batch: PatchBatch) -> Tensor:
-    """The mean loss over a batch of patches."""
-    slices_hu, mask = batch
-    return segmentation_loss(model(slices_hu.float()), mask)
-
-
-def validate_unet(model: nn.Module, regions: Regions) -> dict[str, float]:
-    """Loss and voxel figures over all slices of all regions, at a threshold of 0.5."""
-    device = next(model.parameters()).device
-    losses, voxels, nodules_hit = [], Confusion(), []
-    for region in (*regions.nodule, *regions.background):
-        slices_hu, mask = (part.to(device) for part in _whole_region(region))
-        with mixed_precision(device):
-            logits = model(slices_hu.float())
-        losses.append(segmentation_loss(logits, mask).item())
-        marked = (logits > 0).cpu().numpy()
-        voxels += Confusion.of(mask.cpu().numpy(), marked)
-        if mask.any():
-            nodules_hit.append(bool((marked & mask.cpu().numpy()).any()))
-    return {
-        VALIDATION_LOSS: float(np.mean(losses)),
-        "validation/nodule_recall": float(np.mean(nodules_hit)) if nodules_hit else 0.0,
-        **voxels.as_metrics("validation/voxel"),
-    }
-
-
-def _refuse_without_nodules(part: str, regions: Regions) -> None:
-    if not regions.nodule:
+def _refuse_without_nodules(name: str, regions: Regions) -> None:
+    """Without nodules there is nothing to learn, and nothing to choose the best epoch by."""
+    if not any(region.mask.any() for region in regions.nodule):
         raise AnnotationError(
             value="no nodule",
-            place=f"{part} regions of the segmentation",
-            rule="training and the choice of the epoch must each have at least one nodule",
-            cure="Add subsets that have nodules, or check the split.",
+            place=f"segmentation's {name} part",
+            rule=f"the {name} part must have at least one nodule",
+            cure="Add subsets, or check the annotations and the split.",
         )
+
+
+def validate_unet(model: nn.Module, regions: Regions, recall_weight: float) -> dict[str, float]:
+    """Loss over all slices of all regions together, and voxel figures at a threshold of 0.5."""
+    logits, masks = [], []
+    for region in (*regions.nodule, *regions.background):
+        slices_hu, mask = _whole_region(region)
+        device = next(model.parameters()).device
+        with mixed_precision(device):
+            logits.append(model(slices_hu.to(device).float()).float().cpu())
+        masks.append(mask)
+    hit = [
+        bool((marks > 0)[mask].any())
+        for marks, mask in zip(logits, masks, strict=True)
+        if mask.any()
+    ]
+    all_logits, all_masks = torch.cat(logits), torch.cat(masks)
+    voxels = Confusion.of(all_masks.numpy(), (all_logits > 0).numpy())
+    return {
+        VALIDATION_LOSS: segmentation_loss(all_logits, all_masks, recall_weight).item(),
+        "validation/nodule_recall": sum(hit) / max(len(hit), 1),
+        **voxels.as_metrics("validation/voxel"),
+    }
 
 
 def _whole_region(region: Region) -> PatchBatch:

@@ -9,6 +9,7 @@ replaces any hand-made normalisation of HU.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,6 +18,11 @@ from torch.nn import functional
 
 CONTEXT_SLICES = 3
 """Slices on each side of the one that is marked."""
+
+
+RARITY = 0.01
+"""Share of nodule voxels in a patch, about; a fresh network starts from it (Lin et al. 2017,
+arXiv 1708.02002), instead of unlearning first that half of all is nodule."""
 
 
 class DoubleConvolution(nn.Module):
@@ -73,6 +79,8 @@ class UNet(nn.Module):
         )
         self.last = nn.Conv2d(first_filters, 1, kernel_size=1)
         self.apply(_initialise)
+        if self.last.bias is not None:
+            nn.init.constant_(self.last.bias, math.log(RARITY))
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Seven slices in HU, (batch, 7, row, column), to logits (batch, 1, row, column)."""
