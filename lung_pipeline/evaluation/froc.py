@@ -110,9 +110,11 @@ def froc(matches: Matches, num_series: int) -> Froc:
 
 
 def operating_point(curve: Froc, max_fp_per_scan: float) -> OperatingPoint:
-    """The point of highest sensitivity at no more than so many false positives a scan.
+    """The loosest point with no more than so many false positives a scan.
 
-    Among points of equal sensitivity the strictest is taken: it has the fewest false positives.
+    None within the budget finds more. Among points that find as much it is not the strictest: a
+    threshold is chosen for scans yet to come, and on a handful of nodules the strictest that found
+    them all would be set by the faintest of a lucky few.
     """
     if not max_fp_per_scan >= 0:
         raise SettingError(
@@ -122,11 +124,10 @@ def operating_point(curve: Froc, max_fp_per_scan: float) -> OperatingPoint:
             cure="Give a rate such as 4.",
         )
     last = int(np.searchsorted(curve.fp_per_scan, max_fp_per_scan, side="right")) - 1
-    strictest = int(np.searchsorted(curve.sensitivity, curve.sensitivity[last], side="left"))
     return OperatingPoint(
-        threshold=float(curve.thresholds[strictest]),
-        sensitivity=float(curve.sensitivity[strictest]),
-        fp_per_scan=float(curve.fp_per_scan[strictest]),
+        threshold=float(curve.thresholds[last]),
+        sensitivity=float(curve.sensitivity[last]),
+        fp_per_scan=float(curve.fp_per_scan[last]),
     )
 
 

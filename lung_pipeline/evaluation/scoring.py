@@ -38,13 +38,13 @@ class ChosenThreshold:
 
 
 def choose_threshold(deciding: Evaluation, max_fp_per_scan: float) -> ChosenThreshold:
-    """The threshold of highest sensitivity at no more than so many false positives a scan."""
+    """The loosest threshold with no more than so many false positives a scan."""
     num_series = len(deciding.series)
     if not len(deciding.nodules):
         return ChosenThreshold(EVEN_THRESHOLD, "0.5: no nodule in the validation part to decide by")
     point = operating_point(froc(deciding.matched(), num_series), max_fp_per_scan)
     how = (
-        f"highest sensitivity at no more than {max_fp_per_scan:g} false positives a scan "
+        f"the loosest with no more than {max_fp_per_scan:g} false positives a scan "
         f"on the validation part ({num_series} series, {len(deciding.nodules)} nodules)"
     )
     if not math.isfinite(point.threshold):

@@ -69,9 +69,12 @@ def cutouts(
     Returns:
         "axial", "coronal" and "sagittal", each grey, shape (n, n) with n odd.
     """
+    from scipy.ndimage import spline_filter
+
     half = round(size_mm / 2 / PIXEL_MM)
     steps_mm = np.arange(-half, half + 1) * PIXEL_MM
     box, box_center = _box(voxels_hu, center_irc, spacing_irc_mm, half * PIXEL_MM)
+    spline = spline_filter(box)
     toward_head, across = steps_mm[::-1, None], steps_mm[None, :]
     planes_irc_mm: dict[str, tuple[Any, Any, Any]] = {
         "axial": (0.0, steps_mm[:, None], across),
@@ -79,7 +82,7 @@ def cutouts(
         "sagittal": (toward_head, across, 0.0),
     }
     return {
-        name: window_picture(_plane(box, box_center, offsets_mm, spacing_irc_mm))
+        name: window_picture(_plane(spline, box_center, offsets_mm, spacing_irc_mm))
         for name, offsets_mm in planes_irc_mm.items()
     }
 
@@ -135,7 +138,7 @@ def data_uri(picture: Picture) -> str:
     from PIL import Image
 
     png = io.BytesIO()
-    Image.fromarray(picture).save(png, format="PNG", optimize=True)
+    Image.fromarray(picture).save(png, format="PNG", compress_level=6)
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode("ascii")
 
 
@@ -159,7 +162,7 @@ def _box(
 
 
 def _plane(
-    box_hu: npt.NDArray[np.float64],
+    spline: npt.NDArray[np.float64],
     center_irc: npt.NDArray[np.float64],
     offsets_irc_mm: tuple[Any, Any, Any],
     spacing_irc_mm: tuple[float, float, float],
@@ -170,4 +173,4 @@ def _plane(
     steps = zip(center_irc, offsets_irc_mm, spacing_irc_mm, strict=True)
     points = [center + offset_mm / spacing_mm for center, offset_mm, spacing_mm in steps]
     grid = np.broadcast_arrays(*points)
-    return np.asarray(map_coordinates(box_hu, grid, order=3, mode="nearest"))
+    return np.asarray(map_coordinates(spline, grid, order=3, mode="nearest", prefilter=False))
