@@ -55,6 +55,6 @@ def diagnose_scan(
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
     """Write ``findings.csv`` and ``diagnosis.json``, each whole or not at all."""
     with written_whole(folder / FINDINGS_CSV) as temporary:
-        findings_table(diagnosis.findings).to_csv(temporary, index=False)
+        findings_table(diagnosis.findings).to_csv(temporary, index=False, float_format="%.4f")
     with written_whole(folder / DIAGNOSIS_JSON) as temporary:
         temporary.write_text(json.dumps(diagnosis.as_json(), indent=2) + "\n")

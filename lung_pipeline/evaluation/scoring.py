@@ -48,7 +48,8 @@ def choose_threshold(deciding: Evaluation, max_fp_per_scan: float) -> ChosenThre
         f"on the validation part ({num_series} series, {len(deciding.nodules)} nodules)"
     )
     if not math.isfinite(point.threshold):
-        return ChosenThreshold(EVEN_THRESHOLD, f"0.5: none has the {how}")
+        how = f"0.5: any threshold has more than {max_fp_per_scan:g} false positives a scan"
+        return ChosenThreshold(EVEN_THRESHOLD, f"{how} on the validation part")
     return ChosenThreshold(point.threshold, how)
 
 

@@ -19,9 +19,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The Dagster instance of DAGSTER_HOME, else one below the home."""
+    """The Dagster instance of DAGSTER_HOME, else one below the home; it tells nobody of itself."""
     folder = Path(os.environ.get("DAGSTER_HOME") or home.root / "dagster").absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").is_file():
+        (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(folder)
     return dg.DagsterInstance.get()
 

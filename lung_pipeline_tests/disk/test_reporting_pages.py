@@ -253,7 +253,7 @@ def scored(name: str = "demo", num_nodules: int = 2) -> tuple[Scorecard, Froc]:
         models={"nodule": "lung-nodule v3 0a1b"},
         matches=matches,
         curve=curve,
-        point=operating_point(curve, 4.0),
+        point=operating_point(curve, 0.0),
         how_chosen="highest sensitivity at no more than 4 false positives a scan",
         malignancy=malignancy_figures([True, False, False], [9, 10, 4], [0.8, 0.7, 0.1]),
         split=SplitCertificate({"kind": "hash", "seed": 77}, {"train": 51, "test": 23}, 0),

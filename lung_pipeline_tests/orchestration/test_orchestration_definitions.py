@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -152,7 +153,9 @@ def test_the_pod_of_a_training_asks_for_one_card_and_shared_memory() -> None:
     job_module = pytest.importorskip("dagster_k8s.job", reason="the extra k8s is not installed")
     from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS
 
-    config = job_module.get_user_defined_k8s_config(GPU_OP_TAGS)
+    config = job_module.get_user_defined_k8s_config(
+        {name: json.dumps(value) for name, value in GPU_OP_TAGS.items()}
+    )
     built = job_module.construct_dagster_k8s_job(
         job_module.DagsterK8sJobConfig(job_image="image", dagster_home="/opt/dagster"),
         ["dagster"],

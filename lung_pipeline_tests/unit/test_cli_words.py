@@ -66,6 +66,7 @@ def test_too_few_phantoms_are_refused(run: CliRunner, tmp_path: Path) -> None:
 
 def test_subsets_on_disk_become_partitions_once(run: CliRunner, tmp_path: Path) -> None:
     (tmp_path / "home" / "raw" / "subset0").mkdir(parents=True)
+    (tmp_path / "home" / "raw" / "subset0" / "scan.mhd").write_text("")
     assert "new: subset0" in run.invoke(main, ["subsets", "sync"]).output
     assert "new: none" in run.invoke(main, ["subsets", "sync"]).output
     assert run.invoke(main, ["subsets", "list"]).output.strip() == "subset0"

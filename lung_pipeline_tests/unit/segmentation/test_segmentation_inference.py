@@ -33,6 +33,8 @@ def _unet() -> UNet:
     model = UNet()
     model.input_norm.running_mean.fill_(-300)
     model.input_norm.running_var.fill_(400**2)
+    # A fresh network starts from rare nodules; here both ends of the scale are wanted.
+    model.last.bias.data.zero_()
     return model
 
 

@@ -7,63 +7,78 @@ import pytest
 import torch
 from torch import Tensor
 
-from lung_pipeline.segmentation.losses import RECALL_WEIGHT, dice_loss, segmentation_loss
+from lung_pipeline.segmentation.losses import batch_dice_loss, recall_loss, segmentation_loss
+
+SURE = 50.0
+"""A logit whose sigmoid is 0 or 1 to the last bit that matters."""
 
 
-def _patch(marked: int, of: int = 16) -> Tensor:
-    """A 4 x 4 patch in which the first pixels are marked."""
-    return (torch.arange(of) < marked).float().reshape(1, 1, 4, 4)
+def _patch(num_marked: int) -> Tensor:
+    """One patch of 4 x 4 with so many pixels marked, from the top left."""
+    flat = torch.zeros(16)
+    flat[:num_marked] = 1
+    return flat.reshape(1, 1, 4, 4)
 
 
-def _sure(marked: Tensor) -> Tensor:
-    """Logits of a network that is sure of what it marks."""
-    return 60 * marked - 30
+def _sure(mask: Tensor) -> Tensor:
+    """Logits that mark exactly a mask."""
+    return (mask * 2 - 1) * SURE
 
 
-@pytest.mark.parametrize("marked", [1, 4, 16])
-def test_a_perfect_answer_costs_nothing(marked: int) -> None:
-    mask = _patch(marked)
-    assert segmentation_loss(_sure(mask), mask).item() == pytest.approx(0, abs=1e-5)
+def _batch(*patches: Tensor) -> Tensor:
+    return torch.cat(patches)
 
 
-def test_leaving_an_empty_patch_alone_costs_nothing() -> None:
-    assert segmentation_loss(_sure(_patch(0)), _patch(0)).item() == pytest.approx(0, abs=1e-5)
+@pytest.mark.parametrize("mask", [_patch(4), _patch(0), _batch(_patch(1), _patch(0), _patch(16))])
+def test_a_perfect_answer_costs_nothing(mask: Tensor) -> None:
+    assert segmentation_loss(_sure(mask), mask, 8.0).item() == pytest.approx(0, abs=1e-5)
 
 
-def test_marking_in_an_empty_patch_costs_and_stays_finite() -> None:
-    # One minus (0 + 1) / (3 + 0 + 1).
-    assert segmentation_loss(_sure(_patch(3)), _patch(0)).item() == pytest.approx(3 / 4)
+def test_three_pixels_marked_where_there_is_no_nodule_cost_three_quarters() -> None:
+    # 1 - (0 + 1) / (3 + 0 + 1), and no recall term.
+    assert segmentation_loss(_sure(_patch(3)), _patch(0), 8.0).item() == pytest.approx(3 / 4)
 
 
-def test_missing_all_four_pixels_costs_the_dice_loss_nine_times() -> None:
-    # One minus (0 + 1) / (0 + 4 + 1), and again with the weight of the recall.
-    found = segmentation_loss(_sure(_patch(0)), _patch(4)).item()
-    assert found == pytest.approx(4 / 5 * (1 + RECALL_WEIGHT))
+def test_missing_four_pixels_costs_the_dice_loss_and_the_recall_term() -> None:
+    # Both are 1 - 1 / (0 + 4 + 1).
+    found = segmentation_loss(_sure(_patch(0)), _patch(4), 8.0).item()
+    assert found == pytest.approx(4 / 5 * (1 + 8))
 
 
-def test_marking_twice_too_much_costs_less_than_missing_half() -> None:
-    too_much = segmentation_loss(_sure(_patch(8)), _patch(4)).item()
-    too_little = segmentation_loss(_sure(_patch(2)), _patch(4)).item()
+def test_missing_half_costs_more_than_marking_as_much_too_much() -> None:
+    too_much = segmentation_loss(_sure(_patch(8)), _patch(4), 2.0).item()
+    too_little = segmentation_loss(_sure(_patch(2)), _patch(4), 2.0).item()
     assert too_much == pytest.approx(1 - 9 / 13)
-    assert too_little == pytest.approx((1 + RECALL_WEIGHT) * (1 - 5 / 7))
-    assert too_much < too_little
+    assert too_little == pytest.approx((1 - 5 / 7) * (1 + 2))
+    assert too_little > too_much
 
 
-def test_half_a_probability_is_half_marked() -> None:
-    mask = _patch(4)
-    # 8 of 16 in sum, 2 of them on the nodule.
-    expected = (1 - 5 / 13) + RECALL_WEIGHT * (1 - 5 / 7)
-    assert segmentation_loss(torch.zeros_like(mask), mask).item() == pytest.approx(expected)
+def test_dice_is_taken_over_the_batch() -> None:
+    # Overlap 4; marked 4 + 6, truth 4 + 0: 1 - (8 + 1) / (10 + 4 + 1).
+    probability, mask = _batch(_patch(4), _patch(6)), _batch(_patch(4), _patch(0))
+    assert batch_dice_loss(probability, mask).item() == pytest.approx(1 - 9 / 15)
 
 
-def test_a_batch_costs_the_mean_of_its_samples() -> None:
-    logits = torch.cat([_sure(_patch(4)), _sure(_patch(0))])
-    mask = torch.cat([_patch(4), _patch(4)])
-    assert dice_loss(torch.sigmoid(logits), mask).tolist() == pytest.approx([0, 4 / 5], abs=1e-5)
-    assert segmentation_loss(logits, mask).item() == pytest.approx(4 / 5 * 9 / 2, abs=1e-4)
+def test_a_small_missed_nodule_counts_as_much_as_a_large_one() -> None:
+    # Each missed patch: 1 - 1 / (n + 1); the patch without a nodule does not thin the mean.
+    mask = _batch(_patch(1), _patch(16), _patch(0))
+    found = recall_loss(torch.zeros_like(mask), mask).item()
+    assert found == pytest.approx((1 / 2 + 16 / 17) / 2)
 
 
-def test_booleans_and_bfloat16_are_taken_as_they_come() -> None:
-    loss = segmentation_loss(_sure(_patch(2)).bfloat16(), _patch(4).bool())
+def test_marking_a_background_patch_keeps_its_gradient_however_much_is_marked() -> None:
+    """Taken patch by patch, Dice is flat where much is marked: why it is taken over the batch."""
+    mask = torch.zeros(4, 1, 64, 64)
+    mask[:3, :, :5, :8] = 1
+    logits = torch.zeros_like(mask).requires_grad_()
+    (over_batch,) = torch.autograd.grad(batch_dice_loss(torch.sigmoid(logits), mask), logits)
+    of_patch = torch.sigmoid(logits[3:])
+    (alone,) = torch.autograd.grad(batch_dice_loss(of_patch, mask[3:]) / 4, logits)
+    # 121 / 8313^2 beside 1 / 2049^2 / 4: both worked by hand from the quotient rule.
+    assert (over_batch[3] / alone[3]).mean().item() == pytest.approx(29.4, abs=0.2)
+
+
+def test_bfloat16_logits_and_boolean_masks_are_added_up_in_float32() -> None:
+    loss = segmentation_loss(_sure(_patch(2)).bfloat16(), _patch(4).bool(), 2.0)
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx((1 + RECALL_WEIGHT) * (1 - 5 / 7))
+    assert loss.item() == pytest.approx((1 + 2) * (1 - 5 / 7))
