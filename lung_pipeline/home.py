@@ -8,6 +8,7 @@ here: what is inside them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -86,9 +87,9 @@ class Home:
         """The verdicts of one subset, one row a patient."""
         return self.root / "findings" / checked_name(subset) / "diagnoses.parquet"
 
-    def report(self, name: str) -> Path:
-        """The folder of one series' or patient's report."""
-        return self.root / "reports" / checked_name(name)
+    def report(self, subset: str, patient_id: str) -> Path:
+        """The folder of one patient's report; a patient in two subsets has one in each."""
+        return self.root / "reports" / checked_name(subset) / folder_name(patient_id)
 
     @property
     def scorecards(self) -> Path:
@@ -116,6 +117,18 @@ def checked_name(name: str) -> str:
             cure="Rename the folder or file it comes from.",
         )
     return name
+
+
+def folder_name(identifier: str) -> str:
+    """A folder's name for an identifier we did not choose, such as a hospital's patient id.
+
+    The identifier itself where it is safe; else its safe characters and a hash that keeps two
+    identifiers apart.
+    """
+    if _NAME.fullmatch(identifier):
+        return identifier
+    kept = re.sub(r"[^A-Za-z0-9]+", "_", identifier).strip("_") or "patient"
+    return f"{kept}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager

@@ -138,8 +138,11 @@ def _report_to_show(home: Home) -> Path:
     subsets = home.subsets_on_disk()
     series = read_series_of(home, subsets)
     unseen = set(series.loc[series["part"] == TEST, "patient_id"])
-    verdicts = pd.concat([read_table(home.diagnoses(subset)) for subset in subsets])
+    verdicts = pd.concat(
+        [read_table(home.diagnoses(subset)).assign(subset=subset) for subset in subsets]
+    )
     shown = verdicts[verdicts["patient_id"].isin(unseen)].sort_values(
         ["highest_malignancy_probability", "num_nodules"], ascending=False
     )
-    return home.report(str(shown["patient_id"].iloc[0])) / "report.html"
+    first = shown.iloc[0]
+    return home.report(str(first["subset"]), str(first["patient_id"])) / "report.html"

@@ -65,11 +65,11 @@ class TrackingResource(dg.ConfigurableResource):
 
         asset = context.asset_key.to_user_string()
         tags = {
-            "dagster.run_id": context.run_id,
+            "dagster.run_id": context.run.run_id,
             "dagster.asset": asset,
             "git.commit": code_version(),
         }
-        name = f"{asset}-{context.run_id[:8]}"
+        name = f"{asset}-{context.run.run_id[:8]}"
         home = self.home.open()
         with run(home, experiment, name, parameters=parameters, tags=tags) as opened:
             yield opened

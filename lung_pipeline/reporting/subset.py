@@ -47,7 +47,7 @@ def write_reports(home: Home, subset: str, diagnoses: Sequence[Diagnosis], made_
     candidates = read_candidates_of(home, [subset])
     truth = candidates[candidates["is_nodule"]]
     for diagnosis in diagnoses:
-        folder = home.report(diagnosis.patient_id)
+        folder = home.report(subset, diagnosis.patient_id)
         write_patient_report(
             folder / "report.html",
             diagnosis=diagnosis,

@@ -20,7 +20,7 @@ def _everything_below(folder: Path) -> list[str]:
 )
 def test_names_that_climb_out_or_hide_are_refused(name: str) -> None:
     home = Home.at("anywhere")
-    for way in (home.raw_subset, home.crops, home.findings, home.diagnoses, home.report):
+    for way in (home.raw_subset, home.crops, home.findings, home.diagnoses):
         with pytest.raises(SettingError, match="letters, digits"):
             way(name)
     for two_names in ((name, "fine"), ("fine", name)):
@@ -155,3 +155,13 @@ def test_a_linked_folder_is_replaced_and_what_it_points_at_stays(tmp_path: Path)
     names = ["crops", "crops/new", "elsewhere", "elsewhere/former"]
     assert _everything_below(tmp_path) == names
     assert not final.is_symlink()
+
+
+def test_a_patient_id_that_is_no_file_name_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    odd, odder = home.report("subset0", "Doe^Jane 7"), home.report("subset0", "Doe Jane^7")
+    assert odd.parent == odder.parent == tmp_path / "reports" / "subset0"
+    assert odd.name.startswith("Doe_Jane_7-")
+    assert odd != odder
+    assert home.report("subset0", "../../etc").parent == odd.parent
+    assert home.report("subset0", "LIDC-IDRI-0003").name == "LIDC-IDRI-0003"

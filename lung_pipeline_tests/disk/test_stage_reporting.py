@@ -37,9 +37,12 @@ def test_each_patient_has_a_page_and_a_record(own_ball_home: Home) -> None:
     of_a = _diagnosis("A", ("a1", "a2"), _finding("a1"), _finding("a2"))
     of_b = _diagnosis("B", ("b1",))
     write_reports(own_ball_home, "subset0", [of_a, of_b], MADE_AT)
-    assert sorted(path.name for path in (own_ball_home.root / "reports").iterdir()) == ["A", "B"]
+    assert sorted(path.name for path in (own_ball_home.root / "reports" / "subset0").iterdir()) == [
+        "A",
+        "B",
+    ]
     for diagnosis in (of_a, of_b):
-        folder = own_ball_home.report(diagnosis.patient_id)
+        folder = own_ball_home.report("subset0", diagnosis.patient_id)
         assert sorted(p.name for p in folder.iterdir()) == ["diagnosis.json", "report.html"]
         assert json.loads((folder / "diagnosis.json").read_text()) == diagnosis.as_json()
         page = (folder / "report.html").read_text()
@@ -51,7 +54,7 @@ def test_each_patient_has_a_page_and_a_record(own_ball_home: Home) -> None:
 def test_report_is_replaced_by_the_next(own_ball_home: Home) -> None:
     write_reports(own_ball_home, "subset0", [_diagnosis("B", ("b1",))], MADE_AT)
     write_reports(own_ball_home, "subset0", [_diagnosis("B", ("b1",), _finding("b1"))], MADE_AT)
-    record = json.loads((own_ball_home.report("B") / "diagnosis.json").read_text())
+    record = json.loads((own_ball_home.report("subset0", "B") / "diagnosis.json").read_text())
     assert (record["verdict"], record["num_nodules"]) == ("malignant", 1)
 
 

@@ -75,6 +75,6 @@ def diagnoses(
         fingerprint,
         numbers,
         table=table,
-        paths={"reports": opened.root / "reports"},
+        paths={"reports": opened.root / "reports" / subset},
         texts={"rule": rule.in_words()},
     )
