@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.annotations.subset import candidates_fingerprint
+from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home, written_whole
 from lung_pipeline.tables import fingerprint as table_fingerprint
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, STEPS
@@ -91,13 +92,18 @@ def promote_if_as_good(
     """Make the newest models champions unless, on the same patients, the champions do better.
 
     The figure is the CPM on the validation part. Without a champion the newest become it.
+
+    Raises:
+        StoreError: the stored findings are not those of the newest models.
     """
     from lung_pipeline.evaluation.gather import gather
     from lung_pipeline.tracking.registry import find, set_alias
 
     newest = {step: model for step in STEPS if (model := find(home, step, CHALLENGER))}
     champions = {step: model for step in STEPS if (model := find(home, step, CHAMPION))}
-    card, _ = _score(home, gather(home, subsets), VALIDATION, max_fp_per_scan)
+    evaluation = gather(home, subsets)
+    _refuse_others_findings(evaluation, newest)
+    card, _ = _score(home, evaluation, VALIDATION, max_fp_per_scan)
     figures = {"challenger_cpm": card.detection.cpm or 0.0}
     if newest == champions:
         why = "the newest are the champions"
@@ -112,6 +118,18 @@ def promote_if_as_good(
     for model in newest.values():
         set_alias(home, model, CHAMPION)
     return _decision(promoted=True, why=why, figures=figures, of=newest)
+
+
+def _refuse_others_findings(evaluation: Evaluation, newest: dict[str, ModelVersion]) -> None:
+    """A model trained since must not be promoted by what its forerunner found."""
+    labels = {step: model.label for step, model in newest.items()}
+    if evaluation.models != labels:
+        raise StoreError(
+            value=", ".join(evaluation.models.values()),
+            place=f"findings of {', '.join(evaluation.subsets)}",
+            rule=f"findings must come from the newest models ({', '.join(labels.values())})",
+            cure="Materialize the findings again (job `diagnose`), then the champion.",
+        )
 
 
 def _decision(

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lung_pipeline.cli import main
 from lung_pipeline.crops.store import CROPS
+from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subsets
 from lung_pipeline.orchestration.partitions import known_subsets
@@ -219,3 +220,17 @@ def test_the_command_refuses_a_truncated_scan_in_one_line(
     assert done.exit_code == 2
     assert raw.name in done.stderr.splitlines()[-1]
     assert not out.exists()
+
+
+def test_a_model_trained_since_is_not_promoted_by_old_findings(
+    home: Home,
+    instance: dg.DagsterInstance,
+    journey: dict[str, dg.ExecuteInProcessResult],
+) -> None:
+    before = {(model.version, CHAMPION in model.aliases) for model in versions(home)}
+    run_job(home, instance, "train", config={**TRAINING, "segmentation_model": SHORT})
+    with pytest.raises(StoreError, match="must come from the newest models"):
+        run_job(home, instance, "evaluate")
+    after = {(model.version, CHAMPION in model.aliases) for model in versions(home)}
+    assert before == {(1, True)}
+    assert after == {(1, True), (2, False)}
