@@ -16,6 +16,7 @@ from lung_pipeline.orchestration.scoring import (
     score_findings,
 )
 from lung_pipeline.orchestration.training import subsets_to_use
+from lung_pipeline.tracking.names import SCORING
 
 GROUP = "evaluation"
 
@@ -30,7 +31,7 @@ def scorecard(
     """How the newest models do on patients that were neither learned from nor chosen by."""
     opened = home.open()
     subsets = subsets_to_use(context, config, opened.findings)
-    with tracking.run(context, "lung-evaluation", {"part": TEST, "subsets": subsets}) as run:
+    with tracking.run(context, SCORING, {"part": TEST, "subsets": subsets}) as run:
         card, folder, fingerprint = score_findings(
             opened, subsets, TEST, config.max_fp_per_scan, run
         )
@@ -81,7 +82,7 @@ def nightly_revalidation(
     """The champion, loaded from MLflow and run anew over the validation part."""
     opened = home.open()
     subsets = subsets_to_use(context, config, opened.crops)
-    with tracking.run(context, "lung-evaluation", {"part": VALIDATION, "subsets": subsets}) as run:
+    with tracking.run(context, SCORING, {"part": VALIDATION, "subsets": subsets}) as run:
         card, fingerprint = score_champion(
             opened, subsets, config.max_fp_per_scan, context.log.info
         )
