@@ -19,6 +19,8 @@ from lung_pipeline.home import Home
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE_TO_WRITE = click.Path(dir_okay=False, path_type=Path)
+_ANY = click.Path(path_type=Path)
 
 
 class OneLineErrors(click.Group):
@@ -103,8 +105,51 @@ def subsets_list() -> None:
         click.echo("no subset yet: lung-pipeline subsets sync", err=True)
 
 
+@main.group()
+def splits() -> None:
+    """Which patients are learnt from, chosen by and tested on."""
+
+
+@splits.command("check")
+@click.option("--subset", "named", multiple=True, help="Only this one; may be given several times.")
+def splits_check(named: tuple[str, ...]) -> None:
+    """Certify the split: models are trained only under the certificate this writes."""
+    from lung_pipeline.crops import certify
+
+    home = Home.from_environment()
+    certificate = certify.make_certificate(home, named or certify.subsets_with_crops(home))
+    certify.write_certificate(home, certificate)
+    click.echo(certificate.in_words())
+    click.echo(f"written to {home.certificate}")
+    certify.refuse_failed(home, certificate)
+
+
 @main.command()
-@click.argument("scan", type=click.Path(path_type=Path))
+@click.option("--raw", type=_FOLDER, required=True, help="Where LUNA16's tables are.")
+@click.option(
+    "--rule",
+    default="two-of-readers",
+    show_default=True,
+    help="two-of-readers, mean, median or majority.",
+)
+@click.option("--out", type=_FILE_TO_WRITE, required=True, help="The table of labels, a csv.")
+@click.option("--xml", type=_ANY, help="LIDC-XML-only.zip or its folder; default: in --raw.")
+@click.option("--threshold", type=float, help="Of mean and median; default 3.")
+@click.option("--ties", help="left out, malignant or benign; default left out.")
+@click.option("--threes", help="Ratings of 3: counted or ignored.")
+def label(raw: Path, rule: str, out: Path, xml: Path | None, **settings: Any) -> None:
+    """Label LUNA16's nodules from the readers' own XML, by a rule that has a name."""
+    from lung_pipeline.annotations.label import label, write_labels
+    from lung_pipeline.annotations.rules import rule_named
+
+    labels = label(raw, rule_named(rule, **settings), xml)
+    write_labels(labels, out)
+    click.echo(labels.in_words())
+    click.echo(f"written to {out}")
+
+
+@main.command()
+@click.argument("scan", type=_ANY)
 @click.option("--out", type=_FOLDER, required=True, help="Where the results go.")
 @click.option("--segmentation", help="models:/ address or folder; default: champion, reference.")
 @click.option("--nodule", help="The same for the nodule model.")

@@ -92,6 +92,11 @@ class Home:
         return self.root / "reports" / checked_name(subset) / folder_name(patient_id)
 
     @property
+    def certificate(self) -> Path:
+        """What was checked of the split before models may be trained on it."""
+        return self.root / "tables" / "leakage_certificate.json"
+
+    @property
     def scorecards(self) -> Path:
         """Scorecards, one folder for each set of models and data."""
         return self.root / "scorecards"

@@ -36,17 +36,24 @@ def read_columns(
         numbers: the same for the columns that must hold a finite number in every row.
 
     Raises:
-        AnnotationError: an absent file or column, a line that is too short or too long, an empty
-            text, or a cell that is no number; with the line, counted from 1 as editors do.
+        AnnotationError: an absent file or column, a line that is too short or too long, a row of
+            several lines, an empty or unprintable text, or a cell that is no number; with the
+            line, counted from 1 as editors do.
     """
+    from pyarrow import compute
+
     _check_header(path, [*texts, *numbers])
-    table = _parsed(path, list(texts), list(numbers)).to_pandas()
+    parsed = _parsed(path, list(texts), list(numbers))
+    _refuse_rows_of_many_lines(path, parsed.num_rows)
+    table = parsed.to_pandas()
     for column in numbers:
         finite = np.isfinite(table[column].to_numpy(dtype=np.float64))
         refuse_rows(path, ~finite, table[column], f"'{column}' must be a number", _CURE_NUMBER)
     for column in texts:
         empty = (table[column] == "").to_numpy(dtype=bool)
         refuse_rows(path, empty, "nothing", f"'{column}' must not be empty", "Fill in the cell.")
+        odd = ~compute.utf8_is_printable(parsed[column]).to_numpy().astype(bool)
+        refuse_rows(path, odd, table[column], f"'{column}' must be plain text", _CURE_TEXT)
     return table.rename(columns={**texts, **numbers})
 
 
@@ -68,11 +75,18 @@ def refuse_rows(
     others = int(np.count_nonzero(bad)) - 1
     value = found if isinstance(found, str) else found.iloc[row]
     more = f" (and {others} more such rows)" if others else ""
-    line = next(number for k, (number, _) in enumerate(_lines(path), start=-1) if k == row)
+    line = next((number for k, (number, _) in enumerate(_lines(path), start=-1) if k == row), "?")
     raise AnnotationError(
-        value=f"{value}{more}", place=f"{path}, line {line}", rule=rule, cure=cure
+        value=f"{_shown(value)}{more}", place=f"{path}, line {line}", rule=rule, cure=cure
     )
 
+
+_LONGEST_SHOWN = 100
+"""Characters of a cell or a message that an error shows."""
+
+_LONGEST_COLUMN_SHOWN, _MOST_COLUMNS_SHOWN = 60, 8
+
+_CURE_TEXT = "A NUL or another sign without a shape is what a broken copy leaves: fetch it again."
 
 _CURE_NUMBER = "Write a plain decimal number with a point, or remove the row."
 
@@ -89,7 +103,7 @@ def _check_header(path: Path, wanted: list[str]) -> None:
     missing = [name for name in wanted if found.count(name) != 1]
     if missing:
         raise AnnotationError(
-            value=f"the columns {', '.join(map(repr, found)) or '(none)'}",
+            value=f"the columns {_shown_all(found)}",
             place=f"{path}, line 1",
             rule=f"the header must name each column once, also {', '.join(map(repr, missing))}",
             cure="Name the columns as LUNA16 and LIDC-IDRI do, separated by commas.",
@@ -101,13 +115,13 @@ def _parsed(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
     from pyarrow import csv as arrow_csv
 
     types = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())}
-    options = arrow_csv.ConvertOptions(include_columns=list(types), column_types=types)
+    columns = arrow_csv.ConvertOptions(include_columns=list(types), column_types=types)
     try:
-        return arrow_csv.read_csv(path, convert_options=options)
-    except pa.ArrowInvalid as error:
+        return arrow_csv.read_csv(path, convert_options=columns)
+    except pa.ArrowException as error:
         _refuse_first_wrong_line(path, numbers)
         raise AnnotationError(
-            value=f"'{error}'",
+            value=repr(_shown(str(error))),
             place=path,
             rule="the table must be a csv file in UTF-8",
             cure="Save it again as csv, UTF-8, separated by commas.",
@@ -130,23 +144,85 @@ def _refuse_first_wrong_line(path: Path, numbers: list[str]) -> None:
             cell = cells[header.index(name)]
             if not _is_number(cell):
                 raise AnnotationError(
-                    value=repr(cell),
+                    value=repr(_shown(cell)),
                     place=place,
                     rule=f"'{name}' must be a number",
                     cure=_CURE_NUMBER,
                 )
 
 
+def _refuse_rows_of_many_lines(path: Path, num_rows: int) -> None:
+    """Refuse cells with a line end in them: what a lost quote makes of two rows and more.
+
+    pyarrow joins such lines or, where one of its blocks ends between them, drops rows in silence;
+    so there are as many rows as lines, or something is wrong.
+    """
+    if _num_line_ends(path) == num_rows + 1:
+        return
+    num_found = -1  # the header is no row
+    for line, cells in _lines(path):
+        num_found += 1
+        across = [cell for cell in cells if "\n" in cell or "\r" in cell]
+        if across:
+            raise AnnotationError(
+                value=repr(_shown(across[0])),
+                place=f"{path}, line {line}",
+                rule="a cell must end on the line on which it begins",
+                cure="Look in the lines before for a quote that is not closed.",
+            )
+    if num_found != num_rows:
+        raise AnnotationError(
+            value=f"{num_rows} of {num_found} rows",
+            place=path,
+            rule="each line below the header must be a row",
+            cure="Save it again as csv, UTF-8, separated by commas.",
+        )
+
+
+def _num_line_ends(path: Path) -> int:
+    """Line feeds, and one for a last line without."""
+    number, last = 0, b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            number, last = number + block.count(b"\n"), block[-1:]
+    return number + (last not in (b"\n", b""))
+
+
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The line number and the cells of each line that is not empty, the header first."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file)
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
+        try:
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            raise AnnotationError(
+                value=_shown(str(error)),
+                place=f"{path}, line {reader.line_num}",
+                rule="the table must be lines of cells between commas",
+                cure="Look for a quote that is never closed, or a file that is no csv at all.",
+            ) from error
+
+
+def _shown(text: object, longest: int = _LONGEST_SHOWN) -> str:
+    """What a message can bear of a text: one line, printable, not long."""
+    whole = str(text)
+    plain = "".join(one if one.isprintable() else "?" for one in whole[:longest])
+    return plain if len(whole) <= longest else f"{plain} ... ({len(whole):,} characters)"
+
+
+def _shown_all(columns: list[str]) -> str:
+    shown = ", ".join(
+        repr(_shown(name, _LONGEST_COLUMN_SHOWN)) for name in columns[:_MOST_COLUMNS_SHOWN]
+    )
+    more = len(columns) - _MOST_COLUMNS_SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown or "(none)"
 
 
 def _is_number(cell: str) -> bool:
+    if "_" in cell or not cell.isascii():
+        return False  # numbers to Python, to nobody else
     try:
         return math.isfinite(float(cell))
     except ValueError:

@@ -12,6 +12,7 @@ samples (``candidates.py``) and what a rating means (``malignancy.py``).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,16 +45,24 @@ EXCLUDED_DIAMETER_MM = 10.0
 ``read_excluded`` leaves the -1; the evaluation puts this in its place.
 """
 
+FARTHEST_MM = 10_000.0
+"""A coordinate beyond is no place in a patient: LUNA16's lie within 2,000 mm."""
+
+LARGEST_MM = 1_000.0
+"""A diameter beyond is no finding in a patient: LUNA16's largest is 38 mm."""
+
 _SERIES = {"seriesuid": "series_uid"}
 _POINT = {"coordX": "x_mm", "coordY": "y_mm", "coordZ": "z_mm"}
 _DIAMETER = {"diameter_mm": "diameter_mm"}
 _PLACE = [*_SERIES.values(), *_POINT.values()]
-_RATINGS = re.compile(r"\[\s*([1-5](\s*,\s*[1-5])*)?\s*\]")
+_LIMITS_MM = {**dict.fromkeys(_POINT.values(), FARTHEST_MM), "diameter_mm": LARGEST_MM}
+_RATINGS = re.compile(r"\[\s*+([1-5](\s*+,\s*+[1-5])*+)?+\s*+\]")
+"""Possessive (``*+``): without, a cell of 400,000 spaces is tried 80,000,000,000 times."""
 
 
 def read_annotations(path: Path) -> pd.DataFrame:
     """The reference nodules: series_uid, x_mm, y_mm, z_mm, diameter_mm; one row each."""
-    table = read_columns(path, texts=_SERIES, numbers=_POINT | _DIAMETER)
+    table = _read_marks(path, _SERIES, _DIAMETER)
     _refuse_empty(path, table)
     _refuse_flat(path, table)
     _refuse_twice(path, table)
@@ -62,7 +71,7 @@ def read_annotations(path: Path) -> pd.DataFrame:
 
 def read_candidates(path: Path) -> pd.DataFrame:
     """The candidates: series_uid, x_mm, y_mm, z_mm, is_nodule (bool, class 1)."""
-    table = read_columns(path, texts=_SERIES, numbers=_POINT | {"class": "is_nodule"})
+    table = _read_marks(path, _SERIES, {"class": "is_nodule"})
     _refuse_empty(path, table)
     classes = table["is_nodule"]
     unknown = ~classes.isin([0, 1]).to_numpy()
@@ -76,7 +85,7 @@ def read_excluded(path: Path) -> pd.DataFrame:
     The same finding may stand in several rows, one a reader. A header without rows is fine here:
     it means that nothing is excluded.
     """
-    return read_columns(path, texts=_SERIES, numbers=_POINT | _DIAMETER)
+    return _read_marks(path, _SERIES, _DIAMETER)
 
 
 def read_ratings(path: Path) -> pd.DataFrame:
@@ -85,7 +94,7 @@ def read_ratings(path: Path) -> pd.DataFrame:
     ``ratings`` are the readers' malignancies, 1 to 5, as "4,2,4,2"; "" where the file has "[]".
     """
     texts = _SERIES | {"mal_details": "ratings"}
-    table = read_columns(path, texts=texts, numbers=_POINT | _DIAMETER)
+    table = _read_marks(path, texts, _DIAMETER)
     _refuse_empty(path, table)
     _refuse_flat(path, table)
     _refuse_twice(path, table)
@@ -129,6 +138,18 @@ def candidates_file(raw: Path) -> Path:
         rule=f"there must be a {' or a '.join(CANDIDATES_FILES)}",
         cure="Fetch one of them from LUNA16 and put it beside the subsets.",
     )
+
+
+def _read_marks(path: Path, texts: Mapping[str, str], others: Mapping[str, str]) -> pd.DataFrame:
+    """The columns of a table of marks, after a look whether each can lie in a patient."""
+    numbers = {**_POINT, **others}
+    table = read_columns(path, texts=texts, numbers=numbers)
+    for name, column in numbers.items():
+        found, limit_mm = table[column], _LIMITS_MM.get(column, np.inf)
+        far = (found.abs() > limit_mm).to_numpy(dtype=bool)
+        rule = f"'{name}' must be at most {limit_mm:,.0f} mm from 0"
+        refuse_rows(path, far, found, rule, "Look for a lost decimal point, or another unit.")
+    return table
 
 
 def _refuse_empty(path: Path, table: pd.DataFrame) -> None:

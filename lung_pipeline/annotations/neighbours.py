@@ -59,6 +59,37 @@ def inside_any(
     return inside
 
 
+def first_of_clusters(table: pd.DataFrame, within_mm: float) -> npt.NDArray[np.int64]:
+    """The row of each cluster that comes first in the order of z, y, x.
+
+    Two rows of a series stand in one cluster where a chain of rows leads from one to the other
+    whose steps are at most ``within_mm`` long; rows of two clusters lie farther apart than that.
+
+    Args:
+        table: rows with series_uid, x_mm, y_mm, z_mm.
+        within_mm: the longest step, included.
+
+    Returns:
+        Positions in the table, series by series, each in the order of z, y, x.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if table.empty:
+        return np.zeros(0, dtype=np.int64)
+    (points,) = _points(table)
+    order = np.lexsort(points.T)
+    points = points[order]
+    # Rows in one and the same place would make a pair with each other: n rows n squared pairs.
+    is_new = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
+    order, points = order[is_new], points[is_new]
+    one, other = _tree(points).query_pairs(within_mm, output_type="ndarray").T
+    steps = coo_array((np.ones(len(one), dtype=np.bool_), (one, other)), shape=2 * points.shape[:1])
+    _, cluster = connected_components(steps, directed=False)
+    _, first = np.unique(cluster, return_index=True)
+    return order[np.sort(first)].astype(np.int64)
+
+
 def _points(*tables: pd.DataFrame) -> list[npt.NDArray[np.float64]]:
     """Each table as points (x, y, z, series), shape (n, 4), mm."""
     import pandas as pd

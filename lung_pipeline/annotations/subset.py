@@ -9,18 +9,27 @@ alone: a new subset leaves the others' tables as they are.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.candidates import CandidateTable, build_candidates
-from lung_pipeline.annotations.malignancy import TWO_OF_READERS
-from lung_pipeline.annotations.splits import SplitRule
-from lung_pipeline.ct.subset import series_with_volume
+from lung_pipeline.annotations.lidc_subset import READS
+from lung_pipeline.annotations.malignancy import NO_CONTOURS
+from lung_pipeline.annotations.pixel_frame import GridFrame, has_readers_pixels
+from lung_pipeline.annotations.ratings import gather_ratings
+from lung_pipeline.annotations.rules import MalignancyRule, TwoOfReaders
+from lung_pipeline.annotations.splits import Split
+from lung_pipeline.ct.store import open_volume
+from lung_pipeline.ct.subset import VOLUMES, series_with_volume
 from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table, write_table
 
 CANDIDATES, SERIES = "candidates", "series"
 """The two tables of a subset: its candidates, and each of its series with patient and part."""
+
+_DEFAULT_RULE = TwoOfReaders()
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,26 +37,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def make_candidates(home: Home, subset: str, split: SplitRule) -> tuple[CandidateTable, str]:
+def make_candidates(
+    home: Home, subset: str, split: Split, rule: MalignancyRule = _DEFAULT_RULE
+) -> tuple[CandidateTable, str]:
     """Build and write the candidates of a subset; returns them with their fingerprint.
 
-    Ratings and the table of patients are used where they are there.
+    The readers' marks, ratings, excluded findings and patients are used where they are there.
 
     Raises:
         AnnotationError: annotations.csv or the candidates are absent or cannot be understood.
     """
-    raw = home.raw
-    ratings, patients = raw / luna.RATINGS_FILE, raw / luna.PATIENTS_FILE
+    raw, series_uids = home.raw, series_with_volume(home, subset)
+    annotations = luna.read_annotations(raw / luna.ANNOTATIONS_FILE)
+    patients = _if_there(raw / luna.PATIENTS_FILE, luna.read_patients)
     made = build_candidates(
         subset=subset,
-        series_uids=series_with_volume(home, subset),
-        annotations=luna.read_annotations(raw / luna.ANNOTATIONS_FILE),
+        series_uids=series_uids,
+        annotations=annotations,
         candidates=luna.read_candidates(luna.candidates_file(raw)),
-        ratings=luna.read_ratings(ratings) if ratings.is_file() else None,
-        patients=luna.read_patients(patients) if patients.is_file() else None,
+        excluded=_if_there(raw / luna.EXCLUDED_FILE, luna.read_excluded),
+        ratings=_rated(home, subset, annotations),
+        patients=patients,
         split=split,
+        rule=rule,
+        subsets_of_patient=_subsets_of_patients(home, patients),
     )
-    origin = {"stage": CANDIDATES, "split": split.as_json(), "malignancy_rule": TWO_OF_READERS}
+    origin = {
+        "stage": CANDIDATES,
+        "split": split.as_json(),
+        "malignancy_rule": rule.as_json(),
+        "lidc_reads": _fingerprint_of(home.manifest(READS, subset)),
+    }
     write_table(made.series, home.manifest(SERIES, subset), origin)
     return made, write_table(made.table, home.manifest(CANDIDATES, subset), origin)
 
@@ -62,12 +82,20 @@ def read_series_of(home: Home, subsets: Sequence[str]) -> pd.DataFrame:
     return _read_all(home, SERIES, subsets)
 
 
+def nodules_without_marks(home: Home, subset: str) -> list[str]:
+    """The annotated nodules of series the readers marked that fit no mark, a line each."""
+    table = read_table(home.manifest(CANDIDATES, subset))
+    reads = read_table(home.manifest(READS, subset), ["series_uid"])
+    lost = table[table["is_nodule"] & (table["lidc_nodule"] == NO_CONTOURS)]
+    lost = lost[lost["series_uid"].isin(reads["series_uid"])]
+    return [f"{one}: no reader's mark within its radius" for one in lost["candidate_id"]]
+
+
 def candidates_fingerprint(home: Home, subsets: Sequence[str]) -> str:
     """Sixteen hex digits over the candidates of some subsets: what a model learned from."""
     digest = hashlib.sha256()
     for subset in sorted(subsets):
-        path = home.manifest(CANDIDATES, subset)
-        digest.update(f"{subset}:{fingerprint(read_table(path), read_origin(path))};".encode())
+        digest.update(f"{subset}:{_fingerprint_of(home.manifest(CANDIDATES, subset))};".encode())
     return digest.hexdigest()[:16]
 
 
@@ -76,3 +104,36 @@ def _read_all(home: Home, stage: str, subsets: Sequence[str]) -> pd.DataFrame:
 
     tables = [read_table(home.manifest(stage, subset)).assign(subset=subset) for subset in subsets]
     return pd.concat(tables, ignore_index=True)
+
+
+def _if_there(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame | None:
+    return read(path) if path.is_file() else None
+
+
+def _rated(home: Home, subset: str, annotations: pd.DataFrame) -> pd.DataFrame:
+    """The annotations of a subset's scans with their ratings."""
+    series_uids = series_with_volume(home, subset)
+    of_subset = annotations[annotations["series_uid"].isin(series_uids)]
+    reads = read_table(home.manifest(READS, subset))
+    grids = {
+        series_uid: open_volume(home.volume(subset, series_uid)).original_grid
+        for series_uid in sorted(set(reads["series_uid"]))
+    }
+    frames = {uid: GridFrame(grid) for uid, grid in grids.items() if has_readers_pixels(grid)}
+    from_csv = _if_there(home.raw / luna.RATINGS_FILE, luna.read_ratings)
+    return gather_ratings(of_subset, reads, frames, from_csv)
+
+
+def _subsets_of_patients(home: Home, patients: pd.DataFrame | None) -> dict[str, set[str]]:
+    """For each patient the subsets of the home in which he has a volume."""
+    known = {} if patients is None else dict(patients[["series_uid", "patient_id"]].to_numpy())
+    subsets: dict[str, set[str]] = {}
+    for subset in home.subsets_on_disk():
+        if home.manifest(VOLUMES, subset).is_file():
+            for series_uid in series_with_volume(home, subset):
+                subsets.setdefault(known.get(series_uid, series_uid), set()).add(subset)
+    return subsets
+
+
+def _fingerprint_of(path: Path) -> str:
+    return fingerprint(read_table(path), read_origin(path))

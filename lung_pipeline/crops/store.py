@@ -2,8 +2,9 @@
 """The crops of a subset on disk: one memory-mapped array and a table that says what each row is.
 
 ``crops/<subset>/crops.npy`` is int16 HU of shape (n, 32, 48, 48); ``index.parquet`` has one row
-for each, in the same order, with the columns of the candidates' table. A plain array is read row
-by row 50 times as fast as a chunked one.
+for each, in the same order, with the columns of the candidates' table; ``signatures.npy`` has the
+signature of each, by which duplicates are looked for. A plain array is read row by row 50 times as
+fast as a chunked one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from lung_pipeline.crops.signatures import SIGNATURE_LENGTH, Signatures, signatures_of
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.errors import StoreError
@@ -24,7 +27,7 @@ from lung_pipeline.tables import read_table, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-CROPS, INDEX = "crops.npy", "index.parquet"
+CROPS, INDEX, SIGNATURES = "crops.npy", "index.parquet", "signatures.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,15 @@ def write_crops(
         crops = np.lib.format.open_memmap(
             temporary / CROPS, mode="w+", dtype=np.int16, shape=(len(table), *CROP_SHAPE_IRC)
         )
+        signatures = np.empty((len(table), SIGNATURE_LENGTH), dtype=np.int16)
         positions = np.arange(len(table))
         for _, rows in table.reset_index(drop=True).groupby("series_uid", sort=False):
-            crops[positions[rows.index]] = cut(rows)
+            of_series = cut(rows)
+            crops[positions[rows.index]] = of_series
+            signatures[positions[rows.index]] = signatures_of(of_series)
         crops.flush()
         del crops
+        np.save(temporary / SIGNATURES, signatures)
         return write_table(table, temporary / INDEX, origin)
 
 
@@ -91,20 +98,30 @@ def open_crops(folders: Sequence[Path]) -> CropSet:
     arrays, tables = [], []
     for folder in folders:
         table = read_table(folder / INDEX)
-        arrays.append(_open_array(folder / CROPS, num_crops=len(table)))
+        arrays.append(_open_array(folder / CROPS, (len(table), *CROP_SHAPE_IRC)))
         tables.append(table)
     return CropSet(tuple(arrays), pd.concat(tables, ignore_index=True))
 
 
-def _open_array(path: Path, *, num_crops: int) -> VoxelsHu:
+def read_signatures(folder: Path) -> Signatures:
+    """The signatures of one subset's crops, in their order.
+
+    Raises:
+        StoreError: none, or not one for each crop.
+    """
+    num_crops = len(read_table(folder / INDEX, ["series_uid"]))
+    return np.array(_open_array(folder / SIGNATURES, (num_crops, SIGNATURE_LENGTH)))
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
     try:
-        crops = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unfit(path, type(error).__name__, "the array must be there, and whole") from error
-    if crops.dtype != np.int16 or crops.shape != (num_crops, *CROP_SHAPE_IRC):
-        rule = f"the array must hold one int16 crop for each of {num_crops} rows of the index"
-        raise _unfit(path, f"{crops.dtype} {crops.shape}", rule)
-    return crops
+    if array.dtype != np.int16 or array.shape != shape:
+        rule = f"the array must hold one row of int16 for each of {shape[0]} rows of the index"
+        raise _unfit(path, f"{array.dtype} {array.shape}", rule)
+    return array
 
 
 def _unfit(path: Path, value: object, rule: str) -> StoreError:

@@ -31,21 +31,21 @@ def read_image(path: Path, reader: Format) -> tuple[npt.NDArray[Any], VoxelGrid]
         GeometryError: its axes are no right-angled grid.
     """
     image = _read(path, reader)
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ReadingError(
-            value=f"{image.GetDimension()} dimensions with "
-            f"{image.GetNumberOfComponentsPerPixel()} numbers a voxel",
-            place=path,
-            rule="a CT must have three dimensions and one number a voxel",
-            cure="Give one volume: not a picture, a time series or a vector field.",
-        )
-    return _values(image), grid_in(
-        path,
-        shape_irc=image.GetSize()[::-1],
-        spacing_irc_mm=image.GetSpacing()[::-1],
-        origin_xyz_mm=image.GetOrigin(),
-        direction=_rows(image.GetDirection()),
-    )
+    _refuse_other_than_volume(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
+    return _values(image), _grid(path, image)
+
+
+def read_grid(path: Path, reader: Format) -> VoxelGrid:
+    """Read a file's header only; raises as ``read_image`` does."""
+    import SimpleITK
+
+    header = SimpleITK.ImageFileReader()
+    header.SetImageIO(reader)
+    header.SetFileName(str(path))
+    with _quiet_itk(), _in_words(path):
+        header.ReadImageInformation()
+    _refuse_other_than_volume(path, header.GetDimension(), header.GetNumberOfComponents())
+    return _grid(path, header)
 
 
 def read_slice_values(path: Path) -> npt.NDArray[Any]:
@@ -63,6 +63,27 @@ def read_dicom_tags(path: Path) -> dict[str, str]:
     with _quiet_itk(), _in_words(path):
         reader.ReadImageInformation()
     return {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+
+
+def _refuse_other_than_volume(path: Path, num_dimensions: int, num_components: int) -> None:
+    if num_dimensions != 3 or num_components != 1:
+        raise ReadingError(
+            value=f"{num_dimensions} dimensions with {num_components} numbers a voxel",
+            place=path,
+            rule="a CT must have three dimensions and one number a voxel",
+            cure="Give one volume: not a picture, a time series or a vector field.",
+        )
+
+
+def _grid(path: Path, header: Any) -> VoxelGrid:
+    """The grid of an image, or of a reader that has read a header."""
+    return grid_in(
+        path,
+        shape_irc=header.GetSize()[::-1],
+        spacing_irc_mm=header.GetSpacing()[::-1],
+        origin_xyz_mm=header.GetOrigin(),
+        direction=_rows(header.GetDirection()),
+    )
 
 
 def _read(path: Path, reader: Format) -> Any:

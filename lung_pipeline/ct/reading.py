@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lung_pipeline.ct import dicom_series, itk, metaio, nifti, nrrd
-from lung_pipeline.ct.geometry import canonical_axes
+from lung_pipeline.ct.geometry import VoxelGrid, canonical_axes
 from lung_pipeline.ct.hounsfield import to_hu
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import ReadingError
@@ -58,6 +58,20 @@ def read_ct(path: Path) -> CtVolume:
         original_grid=original_grid,
         source_sha256=sha256_of(files),
     )
+
+
+def read_grid(path: Path) -> tuple[str, VoxelGrid]:
+    """The series UID of a scan and its grid as the file has it; only headers are read.
+
+    Raises:
+        LungPipelineError: as ``read_ct``, but for what only the voxels would tell.
+    """
+    if path.is_dir():
+        series = dicom_series.read_series(path)
+        return series.series_uid, series.grid
+    ending = _ending(path)
+    source_files(path)
+    return path.name[: -len(ending)], itk.read_grid(path, _FORMATS[ending][1])
 
 
 def source_files(path: Path) -> tuple[Path, ...]:

@@ -6,18 +6,21 @@ Belongs here: which rows are scored against which. Does not belong here: scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.annotations import luna
+from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE, read_diagnoses
 from lung_pipeline.annotations.splits import PARTS, patients_in_two_parts
-from lung_pipeline.annotations.subset import SERIES, read_candidates_of, read_series_of
+from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_candidates_of, read_series_of
 from lung_pipeline.errors import StoreError
+from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
 from lung_pipeline.evaluation.matching import Matches, match
+from lung_pipeline.evaluation.readers import ReadersFigures, readers_figures
 from lung_pipeline.evaluation.scorecard import SplitCertificate
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table
@@ -47,6 +50,12 @@ class Evaluation:
 
     models: dict[str, str]
     """Which models found it."""
+
+    diagnoses: pd.DataFrame | None = None
+    """What became of patients, as ``read_diagnoses`` gives it; None where there is no table."""
+
+    malignancy_rule: Mapping[str, Any] | None = None
+    """The rule that labelled the nodules; None where there is no table of diagnoses."""
 
     def of_part(self, part: str) -> Evaluation:
         """The same for the patients of one part."""
@@ -86,6 +95,18 @@ class Evaluation:
             of_finding[matches.nodule_finding[rated]],
         )
 
+    def readers(self) -> ReadersFigures | None:
+        """The readers' rule beside the diagnoses of these patients; None where there are none."""
+        if self.diagnoses is None:
+            return None
+        return readers_figures(
+            self.nodules,
+            self.diagnoses,
+            set(self.series["patient_id"]),
+            rule=self.malignancy_rule or {},
+            rng=np.random.default_rng(RESAMPLING_SEED),
+        )
+
 
 def gather(home: Home, subsets: Sequence[str]) -> Evaluation:
     """Gather what was found in some subsets.
@@ -104,11 +125,18 @@ def gather(home: Home, subsets: Sequence[str]) -> Evaluation:
 def evaluation_of(
     home: Home, subsets: Sequence[str], findings: pd.DataFrame, models: dict[str, str]
 ) -> Evaluation:
-    """Lay findings, wherever they come from, beside the truth of some subsets."""
+    """Lay findings, wherever they come from, beside the truth of some subsets.
+
+    Raises:
+        AnnotationError: a table below ``raw`` that cannot be understood.
+        StoreError: a subset without candidates; with a table of diagnoses, also nodules that were
+            labelled by different rules.
+    """
     candidates = read_candidates_of(home, subsets)
     series = read_series_of(home, subsets)
     excluded = home.raw / luna.EXCLUDED_FILE
     marks = luna.read_excluded(excluded) if excluded.is_file() else None
+    told = home.raw / DIAGNOSES_FILE
     return Evaluation(
         subsets=tuple(subsets),
         series=series,
@@ -116,6 +144,8 @@ def evaluation_of(
         findings=findings.rename(columns={"nodule_probability": "score"}),
         excluded=marks,
         models=models,
+        diagnoses=read_diagnoses(told) if told.is_file() else None,
+        malignancy_rule=_malignancy_rule(home, subsets) if told.is_file() else None,
     )
 
 
@@ -131,14 +161,38 @@ def split_certificate(home: Home, series: pd.DataFrame, subset: str) -> SplitCer
 
 def _models(home: Home, subsets: Sequence[str]) -> dict[str, str]:
     """The models of the findings, which must be the same for all subsets."""
-    models = {s: dict(read_origin(home.findings(s)).get("models", {})) for s in subsets}
-    first = models[subsets[0]]
-    for subset, found in models.items():
+    return _same(
+        {s: dict(read_origin(home.findings(s)).get("models", {})) for s in subsets},
+        place="findings",
+        rule="findings that are scored together must come from the same models",
+        cure="Materialize the findings of all subsets with the same models.",
+    )
+
+
+def _malignancy_rule(home: Home, subsets: Sequence[str]) -> dict[str, Any]:
+    """The rule that labelled the nodules, which must be the same for all subsets."""
+    origins = {s: read_origin(home.manifest(CANDIDATES, s)) for s in subsets}
+    rules = {s: origin.get("malignancy_rule", "not recorded") for s, origin in origins.items()}
+    return _same(
+        # Tables of the first version name the rule and no more.
+        {s: {"name": rule} if isinstance(rule, str) else dict(rule) for s, rule in rules.items()},
+        place="candidates",
+        rule="nodules that are scored together must be labelled by the same rule",
+        cure="Materialize the candidates of all subsets with the same malignancy rule.",
+    )
+
+
+def _same(
+    by_subset: Mapping[str, dict[str, Any]], *, place: str, rule: str, cure: str
+) -> dict[str, Any]:
+    """What is the same for all subsets; ``StoreError`` where it is not."""
+    subset, first = next(iter(by_subset.items()))
+    for other, found in by_subset.items():
         if found != first:
             raise StoreError(
                 value=f"{found} beside {first}",
-                place=f"findings of '{subset}' and '{subsets[0]}'",
-                rule="findings that are scored together must come from the same models",
-                cure="Materialize the findings of all subsets with the same models.",
+                place=f"{place} of '{other}' and '{subset}'",
+                rule=rule,
+                cure=cure,
             )
     return first

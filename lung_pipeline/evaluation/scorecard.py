@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.froc import FP_RATES, Froc, OperatingPoint
 from lung_pipeline.evaluation.matching import Matches
+from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.roc import roc_auc
 
 
@@ -128,6 +129,9 @@ class Scorecard:
     made_at: str
     """When, in ISO 8601."""
 
+    readers: ReadersFigures | None = None
+    """The readers' rule beside the diagnoses; None without a table of them, as in old records."""
+
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary for ``scorecard.json``."""
         return asdict(self)
@@ -136,15 +140,16 @@ class Scorecard:
     def from_json(cls, record: Mapping[str, Any]) -> Scorecard:
         """The scorecard as it was before ``as_json``; ``StoreError`` where a field is missing."""
         try:
+            data, detection, readers = record["data"], record["detection"], record.get("readers")
+            pairs = tuple(map(tuple, detection["froc"]))
             return cls(
                 **{
                     **record,
-                    "data": DataFigures(
-                        **{**record["data"], "subsets": tuple(record["data"]["subsets"])}
-                    ),
-                    "detection": _detection_from_json(record["detection"]),
+                    "data": DataFigures(**{**data, "subsets": tuple(data["subsets"])}),
+                    "detection": DetectionFigures(**{**detection, "froc": pairs}),
                     "malignancy": MalignancyFigures(**record["malignancy"]),
                     "split": SplitCertificate(**record["split"]),
+                    "readers": None if readers is None else ReadersFigures.from_json(readers),
                 }
             )
         except (KeyError, TypeError) as problem:
@@ -157,7 +162,8 @@ class Scorecard:
 
     def metrics(self) -> dict[str, float]:
         """All figures under flat names that MLflow accepts; what is not known is left out."""
-        detection, malignancy = self.detection, self.malignancy
+        detection = self.detection
+        readers = {} if self.readers is None else self.readers.metrics()
         figures: dict[str, float | None] = {
             "detection/cpm": detection.cpm,
             **{f"detection/sensitivity_at_{fp:g}_fp_per_scan": s for fp, s in detection.froc},
@@ -165,14 +171,12 @@ class Scorecard:
             "detection/sensitivity_at_operating_point": detection.sensitivity,
             "detection/fp_per_scan_at_operating_point": detection.fp_per_scan,
             **{f"detection/num_{name}": count for name, count in detection.counts.items()},
-            "malignancy/auc": malignancy.auc,
-            "malignancy/auc_of_diameter": malignancy.auc_of_diameter,
-            "malignancy/num_malignant": malignancy.num_malignant,
-            "malignancy/num_benign": malignancy.num_benign,
+            **{f"malignancy/{name}": figure for name, figure in asdict(self.malignancy).items()},
             "data/num_series": self.data.num_series,
             "data/num_patients": self.data.num_patients,
             "data/num_nodules": self.data.num_nodules,
             "split/patients_in_two_parts": self.split.patients_in_two_parts,
+            **{f"readers/{name}": figure for name, figure in readers.items()},
         }
         return {name: float(value) for name, value in figures.items() if value is not None}
 
@@ -192,6 +196,7 @@ def build_scorecard(
     split: SplitCertificate,
     provenance: dict[str, Any],
     made_at: str,
+    readers: ReadersFigures | None = None,
 ) -> Scorecard:
     """Put the figures of one evaluation together; counts come from the matches and the curve."""
     detection = DetectionFigures(
@@ -212,6 +217,7 @@ def build_scorecard(
         split=split,
         provenance=provenance,
         made_at=made_at,
+        readers=readers,
     )
 
 
@@ -227,20 +233,13 @@ def malignancy_figures(
         diameter_mm: the diameter of the readers' mark, shape (n,).
         malignancy_probability: of the finding that hit it, shape (n,); None without a model.
     """
-    malignant = np.asarray(is_malignant, dtype=bool)
+    malignant, probability = np.asarray(is_malignant, dtype=bool), malignancy_probability
     return MalignancyFigures(
-        auc=(
-            None if malignancy_probability is None else roc_auc(malignant, malignancy_probability)
-        ),
+        auc=None if probability is None else roc_auc(malignant, probability),
         auc_of_diameter=roc_auc(malignant, diameter_mm),
         num_malignant=int(malignant.sum()),
         num_benign=int((~malignant).sum()),
     )
-
-
-def _detection_from_json(record: Mapping[str, Any]) -> DetectionFigures:
-    pairs = tuple((fp, sensitivity) for fp, sensitivity in record["froc"])
-    return DetectionFigures(**{**record, "froc": pairs})
 
 
 def _known(figure: float) -> float | None:

@@ -65,6 +65,8 @@ def score(
 ) -> tuple[Scorecard, Froc]:
     """Score one part of the patients at a threshold chosen on the validation part.
 
+    The readers' rule is held against the diagnoses of all parts: it is not learnt.
+
     Args:
         evaluation: findings beside the truth, of all parts.
         split: the certificate that the parts share no patient.
@@ -105,5 +107,6 @@ def score(
         split=split,
         provenance=provenance,
         made_at=made_at,
+        readers=evaluation.readers(),
     )
     return card, curve

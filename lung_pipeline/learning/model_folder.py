@@ -58,14 +58,25 @@ class ModelCard:
     """Hash of the weights file; filled in when the folder is written."""
 
 
-def write_model(folder: Path, model: nn.Module, card: ModelCard) -> ModelCard:
-    """Write weights and card, whole or not at all; returns the card with the hash."""
+def write_model(
+    folder: Path, model: nn.Module, card: ModelCard, beside: Mapping[str, str] | None = None
+) -> ModelCard:
+    """Write weights and card, whole or not at all; returns the card with the hash.
+
+    Args:
+        folder: where.
+        model: the weights.
+        card: what they are.
+        beside: texts to keep with them, such as a certificate, by file name.
+    """
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     weights = save(tensors)
     card = replace(card, weights_sha256=hashlib.sha256(weights).hexdigest())
     with written_whole(folder) as temporary:
         temporary.mkdir()
         (temporary / WEIGHTS).write_bytes(weights)
+        for name, text in (beside or {}).items():
+            (temporary / name).write_text(text)
         (temporary / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
     return card
 

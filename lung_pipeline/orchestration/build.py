@@ -12,7 +12,12 @@ import dagster as dg
 from lung_pipeline.orchestration.assets import data, evaluation, models, patients, primer
 from lung_pipeline.orchestration.checks import CHECKS
 from lung_pipeline.orchestration.jobs import JOBS
-from lung_pipeline.orchestration.resources import HomeResource, SplitResource, TrackingResource
+from lung_pipeline.orchestration.resources import (
+    HomeResource,
+    MalignancyRuleResource,
+    SplitResource,
+    TrackingResource,
+)
 from lung_pipeline.orchestration.schedules import SCHEDULES
 
 EXECUTOR_VARIABLE = "LUNG_EXECUTOR"
@@ -36,6 +41,7 @@ def build_defs(root: str = "", **resources: Any) -> dg.Definitions:
         resources={
             "home": home,
             "split": SplitResource(),
+            "malignancy_rule": MalignancyRuleResource(),
             "tracking": TrackingResource(home=home),
             **resources,
         },

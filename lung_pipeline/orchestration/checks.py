@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes
+from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes, lidc_reads
 from lung_pipeline.orchestration.assets.models import (
+    leakage_certificate,
     malignancy_model,
     nodule_model,
     segmentation_model,
@@ -84,6 +85,42 @@ def every_scan_was_read(
     return _verdict(refused, dg.AssetCheckSeverity.WARN)
 
 
+@_subset_check(lidc_reads)
+def no_nodule_has_two_marks_of_one_reader(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """Each of the readers' nodules has at most one mark of each reader."""
+    from lung_pipeline.annotations.lidc_subset import READS
+    from lung_pipeline.annotations.reads import marked_twice
+    from lung_pipeline.tables import read_table
+
+    return _verdict(marked_twice(read_table(home.open().manifest(READS, context.partition_key))))
+
+
+@_subset_check(lidc_reads, blocking=False)
+def every_mark_was_read(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """Nothing of the readers' XML was lost. A warning: LIDC's own set has some such files."""
+    from lung_pipeline.annotations.lidc_subset import LOSSES
+    from lung_pipeline.tables import read_table
+
+    losses = read_table(home.open().manifest(LOSSES, context.partition_key))
+    lines = [f"{place}: {reason}" for place, reason in losses.itertuples(index=False)]
+    return _verdict(lines, dg.AssetCheckSeverity.WARN)
+
+
+@_subset_check(candidates, blocking=False)
+def annotated_nodules_have_marks(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """Where the readers' XML is there, each annotated nodule has its readers' marks. A warning."""
+    from lung_pipeline.annotations.subset import nodules_without_marks
+
+    lost = nodules_without_marks(home.open(), context.partition_key)
+    return _verdict(lost, dg.AssetCheckSeverity.WARN)
+
+
 @_subset_check(candidates)
 def no_patient_in_two_parts(
     context: dg.AssetCheckExecutionContext, home: HomeResource
@@ -112,6 +149,22 @@ def crops_equal_their_windows(
     return _verdict(crops_that_differ(home.open(), context.partition_key))
 
 
+@dg.asset_check(asset=leakage_certificate, blocking=True)
+def nothing_leaks(home: HomeResource) -> dg.AssetCheckResult:
+    """Every check of the certificate holds; else nothing is trained."""
+    from lung_pipeline.crops.certify import read_certificate
+
+    return _verdict(read_certificate(home.open()).faults)
+
+
+@dg.asset_check(asset=leakage_certificate, blocking=False)
+def parts_are_alike(home: HomeResource) -> dg.AssetCheckResult:
+    """No part has more or fewer malignant, large or small nodules than chance brings. A warning."""
+    from lung_pipeline.crops.certify import read_certificate
+
+    return _verdict(read_certificate(home.open()).warnings, dg.AssetCheckSeverity.WARN)
+
+
 def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset, blocking=True, name=f"{step}_losses_are_finite")
     def losses_are_finite(home: HomeResource) -> dg.AssetCheckResult:
@@ -132,8 +185,13 @@ def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefini
 CHECKS = [
     hu_range_and_geometry,
     every_scan_was_read,
+    no_nodule_has_two_marks_of_one_reader,
+    every_mark_was_read,
+    annotated_nodules_have_marks,
     no_patient_in_two_parts,
     crops_equal_their_windows,
+    nothing_leaks,
+    parts_are_alike,
     _losses_check(segmentation_model, SEGMENTATION),
     _losses_check(nodule_model, NODULE),
     _losses_check(malignancy_model, MALIGNANCY),

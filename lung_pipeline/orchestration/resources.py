@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lung_pipeline.annotations.splits import SplitRule
+from lung_pipeline.annotations.rules import MalignancyRule, TwoOfReaders, rule_named
+from lung_pipeline.annotations.splits import BY_PATIENTS, FoldRule, SplitRule, split_named
 from lung_pipeline.home import Home
 
 if TYPE_CHECKING:
@@ -33,18 +34,50 @@ class HomeResource(dg.ConfigurableResource):
 class SplitResource(dg.ConfigurableResource):
     """How patients are divided; every subset must be divided by the same rule."""
 
+    protocol: str = BY_PATIENTS
+    """``patients``: shares of all patients; ``luna16-folds``: one subset is the test part."""
+
+    test_fold: int = 0
+    """With ``luna16-folds``, the k of the subset<k> that is tested on."""
+
     seed: int = SplitRule().seed
     """Another seed draws other parts."""
 
     train: float = SplitRule().train
-    """Share of patients to learn from."""
+    """With ``patients``, the share of patients to learn from."""
 
     validation: float = SplitRule().validation
-    """Share of patients to choose by; the rest is for testing."""
+    """Share of patients to choose by: of all, or of those outside the test fold."""
 
-    def rule(self) -> SplitRule:
+    def rule(self) -> SplitRule | FoldRule:
+        """The rule as the pure code knows it; ``SettingError`` where there is none such."""
+        return split_named(
+            self.protocol,
+            seed=self.seed,
+            train=self.train,
+            validation=self.validation,
+            test_fold=self.test_fold,
+        )
+
+
+class MalignancyRuleResource(dg.ConfigurableResource):
+    """By which rule readers' ratings become a label; docs/how-to/lidc.md says what each does."""
+
+    name: str = TwoOfReaders.name
+    """two-of-readers, mean, median or majority."""
+
+    threshold: float | None = None
+    """Between benign and malignant, for mean and median; empty: the rule's own."""
+
+    ties: str | None = None
+    """What becomes of a nodule between the two: left out, malignant or benign."""
+
+    threes: str | None = None
+    """Whether ratings of 3 are counted or ignored."""
+
+    def rule(self) -> MalignancyRule:
         """The rule as the pure code knows it."""
-        return SplitRule(self.seed, self.train, self.validation)
+        return rule_named(self.name, threshold=self.threshold, ties=self.ties, threes=self.threes)
 
 
 class TrackingResource(dg.ConfigurableResource):

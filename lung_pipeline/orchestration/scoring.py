@@ -171,4 +171,5 @@ def _name(part: str, models: dict[str, str]) -> str:
 
 
 def _fingerprint(evaluation: Evaluation, card: Scorecard) -> str:
-    return table_fingerprint(evaluation.findings, {"part": card.data.part, "models": card.models})
+    made_of = {"part": card.data.part, "models": card.models, "metrics": card.metrics()}
+    return table_fingerprint(evaluation.findings, made_of)

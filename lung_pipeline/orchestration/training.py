@@ -21,7 +21,9 @@ from lung_pipeline.tracking.names import CHALLENGER, REGISTERED
 if TYPE_CHECKING:
     from torch import nn
 
+    from lung_pipeline.crops.certificate import LeakageCertificate
     from lung_pipeline.learning.loop import Epoch
+    from lung_pipeline.learning.model_folder import ModelCard
     from lung_pipeline.tracking.registry import ModelVersion
     from lung_pipeline.tracking.runs import Run
 
@@ -46,6 +48,27 @@ def subsets_to_use(
     return subsets
 
 
+def certified_subsets(
+    context: dg.AssetExecutionContext, config: SubsetsConfig, home: Home
+) -> "tuple[list[str], LeakageCertificate]":
+    """The subsets to learn from, and the certificate that allows it; nothing is trained without."""
+    from lung_pipeline.crops.certify import refuse_uncertified
+
+    subsets = subsets_to_use(context, config, home.crops)
+    return subsets, refuse_uncertified(home, subsets)
+
+
+def refuse_other_split(card: "ModelCard", certificate: "LeakageCertificate", place: str) -> None:
+    """Refuse to go on from a model of another split: it may have learned from who is tested now."""
+    if card.data.get("split_sha256") != certificate.split_sha256:
+        raise StoreError(
+            value=card.data.get("split_sha256", "none"),
+            place=place,
+            rule=f"the model must have been trained on the split {certificate.split_sha256}",
+            cure="Train the nodule model again, then the malignancy model (job `train`).",
+        )
+
+
 def record_training(
     context: dg.AssetExecutionContext,
     tracking: TrackingResource,
@@ -53,20 +76,33 @@ def record_training(
     purpose: str,
     settings: TrainingSettings,
     subsets: Sequence[str],
+    certificate: "LeakageCertificate",
     train: Train,
+    learned_from: Mapping[str, int] | None = None,
 ) -> dg.MaterializeResult:
-    """Train, log each epoch, keep the model with its run and register it as the challenger."""
+    """Train, log each epoch, keep the model with its run and register it as the challenger.
+
+    ``learned_from`` are counts of the samples: they stand on the card and in the metadata.
+    """
     home = tracking.home.open()
-    data = {"subsets": list(subsets), "candidates": candidates_fingerprint(home, subsets)}
+    counts = dict(learned_from or {})
+    data = {
+        "subsets": list(subsets),
+        "candidates": candidates_fingerprint(home, subsets),
+        "split_sha256": certificate.split_sha256,
+        "leakage_certificate_sha256": certificate.sha256,
+        **counts,
+    }
     parameters = {**settings.model_dump(), **data}
     with tracking.run(context, REGISTERED[step], parameters) as run:
         model, history = train(_epoch_logger(context, run))
-        version = _register(run, step, model, history, purpose, settings.model_dump(), data)
+        card = _card(model, history, purpose, settings.model_dump(), data)
+        version = _register(run, step, model, card, certificate)
     best = _best(history)
     context.log.info(f"{version.label}: best epoch {best.number} of {len(history)}")
     return result(
         version.weights_sha256[:16],
-        {**best.metrics, "version": version.version, "epoch": best.number},
+        {**best.metrics, **counts, "version": version.version, "epoch": best.number},
         texts={
             "model": version.label,
             "mlflow_run_id": version.run_id,
@@ -75,20 +111,17 @@ def record_training(
     )
 
 
-def _register(
-    run: "Run",
-    step: str,
+def _card(
     model: "nn.Module",
     history: "list[Epoch]",
     purpose: str,
     settings: Mapping[str, Any],
     data: Mapping[str, Any],
-) -> "ModelVersion":
-    from lung_pipeline.learning.model_folder import ModelCard, write_model
+) -> "ModelCard":
+    from lung_pipeline.learning.model_folder import ModelCard
     from lung_pipeline.tracking.provenance import code_version
-    from lung_pipeline.tracking.registry import register
 
-    card = ModelCard(
+    return ModelCard(
         network=type(model).__name__,
         architecture=model.architecture,  # type: ignore[arg-type]  # each of our networks has it
         purpose=purpose,
@@ -98,9 +131,19 @@ def _register(
         losses=tuple(epoch.metrics["train/loss"] for epoch in history),
         source=code_version(),
     )
+
+
+def _register(
+    run: "Run", step: str, model: "nn.Module", card: "ModelCard", certificate: "LeakageCertificate"
+) -> "ModelVersion":
+    """Register the model, its card and the certificate it was trained under, in one folder."""
+    from lung_pipeline.crops.certificate import CERTIFICATE_FILE
+    from lung_pipeline.learning.model_folder import write_model
+    from lung_pipeline.tracking.registry import register
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / step
-        card = write_model(folder, model, card)
+        card = write_model(folder, model, card, {CERTIFICATE_FILE: certificate.as_text()})
         return register(run, step, folder, card.weights_sha256, CHALLENGER)
 
 

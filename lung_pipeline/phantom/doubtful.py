@@ -52,6 +52,19 @@ def doubtful_places(plan: ScanPlan) -> tuple[Doubtful, ...]:
     return tuple(_draw(rng, point, number) for number, point in enumerate(points.tolist()))
 
 
+def marks_without_size(plan: ScanPlan) -> list[tuple[int, Doubtful, tuple[int, int, int]]]:
+    """The marks that are only a point: who set each, the place, the voxel of the file.
+
+    In the order in which the readers' XML has them, as in LUNA16's table of excluded findings.
+    """
+    marks = [
+        (number % NUM_READERS, place, plan.file_grid.voxel_of([place.centre_xyz_mm])[0].tolist())
+        for number, place in enumerate(doubtful_places(plan))
+        if place.reading is None
+    ]
+    return sorted(((reader, place, tuple(at)) for reader, place, at in marks), key=lambda m: m[0])
+
+
 def _draw(rng: np.random.Generator, point: list[float], number: int) -> Doubtful:
     centre = (point[0], point[1], point[2])
     drawn = number % _DRAWN == 0

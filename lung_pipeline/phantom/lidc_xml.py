@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from lung_pipeline.phantom.contours import Ring, draw_rings
-from lung_pipeline.phantom.doubtful import Doubtful, doubtful_places
+from lung_pipeline.phantom.doubtful import Doubtful, doubtful_places, marks_without_size
 from lung_pipeline.phantom.plan import ScanPlan
 from lung_pipeline.phantom.ratings import NUM_READERS, Reading
 
@@ -77,8 +77,9 @@ def _add_session(
         if place.reading is not None and place.reading.reader == reader:
             rings = draw_rings(place.form, place.centre_xyz_mm, grid, place.reading.bias_mm)
             _add_nodule(session, plan, f"Doubtful {number + 1:03d}", place.reading, rings)
-        elif place.reading is None and number % NUM_READERS == reader:
-            _add_non_nodule(session, plan, number, place)
+    for number, (owner, _, voxel_irc) in enumerate(marks_without_size(plan)):
+        if owner == reader:
+            _add_non_nodule(session, plan, number, voxel_irc)
 
 
 def _add_nodule(
@@ -107,10 +108,12 @@ def _add_nodule(
             _add_pixel(ET.SubElement(roi, "edgeMap"), column, row)
 
 
-def _add_non_nodule(session: ET.Element, plan: ScanPlan, number: int, place: Doubtful) -> None:
+def _add_non_nodule(
+    session: ET.Element, plan: ScanPlan, number: int, voxel_irc: tuple[int, int, int]
+) -> None:
     mark = ET.SubElement(session, "nonNodule")
     _text(mark, "nonNoduleID", f"Non-nodule {number + 1:03d}")
-    index, row, column = plan.file_grid.voxel_of([place.centre_xyz_mm])[0].tolist()
+    index, row, column = voxel_irc
     z_mm = float(plan.file_grid.irc_to_xyz_mm([[index, 0, 0]])[0, 2])
     _add_slice(mark, plan, index, z_mm)
     _add_pixel(ET.SubElement(mark, "locus"), column, row)

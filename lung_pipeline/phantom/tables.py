@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.phantom.doubtful import doubtful_places
+from lung_pipeline.phantom.doubtful import NO_DIAMETER, doubtful_places, marks_without_size
 from lung_pipeline.phantom.plan import ScanPlan
 from lung_pipeline.phantom.ratings import is_malignant
 
@@ -76,9 +76,13 @@ def _annotations(plan: ScanPlan) -> list[Row]:
 
 
 def _excluded(plan: ScanPlan) -> list[Row]:
+    """Marks without a size lie where their pixel does, as in LUNA16; then those with one."""
+    points = [voxel_irc for _, _, voxel_irc in marks_without_size(plan)]
+    places = _listed(plan.file_grid.irc_to_xyz_mm(np.reshape(points, (-1, 3))))
+    drawn = [place for place in doubtful_places(plan) if place.reading is not None]
     return [
-        (plan.series_uid, *place.centre_xyz_mm, _number(place.diameter_mm))
-        for place in doubtful_places(plan)
+        *((plan.series_uid, *point, int(NO_DIAMETER)) for point in places),
+        *((plan.series_uid, *place.centre_xyz_mm, place.diameter_mm) for place in drawn),
     ]
 
 
@@ -128,7 +132,3 @@ def _truth(plan: ScanPlan) -> list[Row]:
 
 def _listed(points: npt.NDArray[np.float64]) -> list[tuple[float, ...]]:
     return [tuple(point) for point in points.tolist()]
-
-
-def _number(value: float) -> float | int:
-    return int(value) if value == int(value) else value

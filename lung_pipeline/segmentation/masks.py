@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segmentation truth where only a centre and a diameter are known: grow while tissue is dense.
 
+Where the readers' outlines are there, their consensus is the truth (``annotations/consensus.py``).
+
 As in "Deep Learning with PyTorch", chapter 13, without its two flaws: there a growing box stops on
 both sides when one side meets lung, and a border can wrap round to the other end of the array.
 Here each of the six directions grows on its own and ends at the border. And it ends at the

@@ -9,12 +9,13 @@ not with scans. The reference design has no patches without a nodule, which is w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from lung_pipeline.annotations.consensus import Voxels
 from lung_pipeline.crops.windows import cut_window
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -36,6 +37,10 @@ Mask = npt.NDArray[np.bool_]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
+def _no_voxels() -> Voxels:
+    return np.empty((0, 3), np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class NoduleMark:
     """Where a nodule lies and how large it is."""
@@ -45,6 +50,14 @@ class NoduleMark:
 
     diameter_mm: float
     """The annotated diameter."""
+
+    voxels_irc: Voxels = field(default_factory=_no_voxels, compare=False)
+    """What its readers enclose, shape (n, 3); empty where that is not known."""
+
+    @property
+    def is_from_contours(self) -> bool:
+        """Whether its mask is the readers', not one grown from the centre."""
+        return len(self.voxels_irc) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +74,28 @@ class Region:
 def mark_nodules(voxels_hu: VoxelsHu, grid: VoxelGrid, nodules: Sequence[NoduleMark]) -> Mask:
     """The truth of a whole series: the masks of its nodules together.
 
+    A nodule's mask is what its readers enclose; where that is not known it is grown.
+
     Raises:
         AnnotationError: a centre lies outside the volume.
     """
     mask = np.zeros(voxels_hu.shape, dtype=np.bool_)
     for nodule in nodules:
         center = _center_voxel(grid, nodule)
-        mask |= grow_mask(voxels_hu, center, nodule.diameter_mm, grid.spacing_irc_mm)
+        if nodule.is_from_contours:
+            mask[tuple(nodule.voxels_irc.T)] = True
+        else:
+            mask |= grow_mask(voxels_hu, center, nodule.diameter_mm, grid.spacing_irc_mm)
     return mask
 
 
 def nodule_region(voxels_hu: VoxelsHu, mask: Mask, grid: VoxelGrid, nodule: NoduleMark) -> Region:
     """The region around a nodule: its slices and one more on each side."""
     center = _center_voxel(grid, nodule)
-    reach = int(np.ceil(nodule.diameter_mm / 2 / grid.spacing_irc_mm[0])) + 1
-    return _cut_region(voxels_hu, mask, center, 2 * reach + 1)
+    reach = int(np.ceil(nodule.diameter_mm / 2 / grid.spacing_irc_mm[0]))
+    # A diameter is a mean over axes: what the readers outlined may be longer than wide.
+    outlined = np.abs(nodule.voxels_irc[:, 0] - center[0]).max(initial=reach)
+    return _cut_region(voxels_hu, mask, center, 2 * int(outlined) + 3)
 
 
 def background_region(voxels_hu: VoxelsHu, mask: Mask, center_irc: tuple[int, int, int]) -> Region:

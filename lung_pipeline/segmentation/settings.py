@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from lung_pipeline.annotations.consensus import CONSENSUS_LEVEL
 from lung_pipeline.learning.settings import TrainingSettings
 
 
@@ -13,6 +14,9 @@ class SegmentationSettings(TrainingSettings):
 
     learning_rate: float = Field(default=2e-3, gt=0)
     """Highest rate of the schedule."""
+
+    consensus_level: float = Field(default=CONSENSUS_LEVEL, ge=0, le=1)
+    """Which of the readers' surfaces is the truth: 0 outermost, 0.5 middle, 1 innermost."""
 
     background_share: float = Field(default=0.4, ge=0, lt=1)
     """Share of patches from regions around no nodule."""

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lung_pipeline.annotations.consensus import CONSENSUS_LEVEL, consensus_voxels
+from lung_pipeline.annotations.contours import Contour
+from lung_pipeline.annotations.lidc_subset import nodule_contours
+from lung_pipeline.annotations.malignancy import NO_CONTOURS
+from lung_pipeline.annotations.pixel_frame import has_readers_pixels
 from lung_pipeline.annotations.subset import read_candidates_of
-from lung_pipeline.ct.store import open_volume
+from lung_pipeline.ct.store import StoredVolume, open_volume
 from lung_pipeline.home import Home
 from lung_pipeline.segmentation.patches import (
     NoduleMark,
@@ -23,6 +29,9 @@ from lung_pipeline.segmentation.training import Regions
 if TYPE_CHECKING:
     import pandas as pd
 
+Outlines = Mapping[tuple[str, int], Sequence[Sequence[Contour]]]
+"""For a series and the readers' nodule in it, the outlines of each reader."""
+
 
 def gather_regions(
     home: Home,
@@ -31,9 +40,13 @@ def gather_regions(
     *,
     background_per_series: int,
     seed: int,
+    consensus_level: float = CONSENSUS_LEVEL,
     on_series: Callable[[str], None] = lambda series_uid: None,
 ) -> Regions:
     """The regions of one part of the patients: all nodules, and some of what is none.
+
+    The truth of a nodule is what its readers enclose, where their outlines are there and can be
+    placed in the scan, else a mask grown from its centre.
 
     Args:
         home: where the volumes and candidates are.
@@ -41,17 +54,21 @@ def gather_regions(
         part: train, validation or test.
         background_per_series: regions around non-nodules of each series, drawn from the seed.
         seed: of that draw.
+        consensus_level: which of the readers' surfaces is the truth (``consensus_voxels``).
         on_series: told each series as it is read.
     """
     table = read_candidates_of(home, subsets)
+    outlines = _outlines(home, subsets)
     rng = np.random.default_rng(seed)
     nodule: list[Region] = []
     background: list[Region] = []
+    num_outlined = 0
     for series_uid, rows in table[table["part"] == part].groupby("series_uid"):
         on_series(str(series_uid))
         volume = open_volume(home.volume(str(rows["subset"].iloc[0]), str(series_uid)))
         voxels_hu, grid = volume.read_all(), volume.grid
-        marks = _marks(rows[rows["is_nodule"]])
+        marks = _marks(rows[rows["is_nodule"]], volume, outlines, consensus_level)
+        num_outlined += sum(mark.is_from_contours for mark in marks)
         mask = mark_nodules(voxels_hu, grid, marks)
         nodule += [nodule_region(voxels_hu, mask, grid, mark) for mark in marks]
         others = rows.loc[~rows["is_nodule"], ["x_mm", "y_mm", "z_mm"]].to_numpy()
@@ -61,9 +78,44 @@ def gather_regions(
             background_region(voxels_hu, mask, (index, row, column))
             for index, row, column in centers.tolist()
         ]
-    return Regions(nodule, background)
+    return Regions(nodule, background, num_outlined, len(nodule) - num_outlined)
 
 
-def _marks(rows: pd.DataFrame) -> list[NoduleMark]:
-    columns = (rows[name].tolist() for name in ("x_mm", "y_mm", "z_mm", "diameter_mm"))
-    return [NoduleMark((x, y, z), diameter) for x, y, z, diameter in zip(*columns, strict=True)]
+def _outlines(home: Home, subsets: Sequence[str]) -> Outlines:
+    """The readers' outlines of all subsets; no series stands in two."""
+    found: dict[tuple[str, int], Sequence[Sequence[Contour]]] = {}
+    for subset in subsets:
+        found |= nodule_contours(home, subset)
+    return found
+
+
+def _marks(
+    rows: pd.DataFrame, volume: StoredVolume, outlines: Outlines, level: float
+) -> list[NoduleMark]:
+    # A table of candidates from before the readers' outlines were read has no such column.
+    rows = rows.assign(lidc_nodule=rows.get("lidc_nodule", NO_CONTOURS))
+    names = ("series_uid", "lidc_nodule", "x_mm", "y_mm", "z_mm", "diameter_mm")
+    columns = (rows[name].tolist() for name in names)
+    return [
+        _outlined(NoduleMark((x, y, z), diameter), volume, outlines.get((uid, number)), level)
+        for uid, number, x, y, z, diameter in zip(*columns, strict=True)
+    ]
+
+
+def _outlined(
+    mark: NoduleMark,
+    volume: StoredVolume,
+    readers: Sequence[Sequence[Contour]] | None,
+    level: float,
+) -> NoduleMark:
+    """The nodule with what its readers enclose, where that is known.
+
+    A file with other pixels than the readers', as a converter left it, costs its nodules' outlines
+    and not the training; so do outlines that lie elsewhere, since the table is older than they.
+    """
+    if not readers or not has_readers_pixels(volume.original_grid):
+        return mark
+    voxels_irc = consensus_voxels(readers, volume.original_grid, volume.grid, level)
+    apart_mm = volume.grid.irc_to_xyz_mm(voxels_irc) - np.asarray(mark.center_xyz_mm)
+    nearest_mm = np.sqrt((apart_mm**2).sum(axis=1)).min(initial=np.inf)
+    return replace(mark, voxels_irc=voxels_irc) if nearest_mm <= mark.diameter_mm / 2 else mark

@@ -34,6 +34,20 @@ class Regions:
     background: Sequence[Region]
     """Around candidates that are no nodules."""
 
+    masks_from_contours: int = 0
+    """Nodules whose mask is the readers' consensus."""
+
+    masks_grown: int = 0
+    """Nodules whose mask is grown from the centre."""
+
+
+def count_masks(*parts: Regions) -> dict[str, int]:
+    """Whose the truth is: nodules of all parts by how their mask came about."""
+    return {
+        "masks_from_contours": sum(part.masks_from_contours for part in parts),
+        "masks_grown": sum(part.masks_grown for part in parts),
+    }
+
 
 def train_unet(
     train: Regions,

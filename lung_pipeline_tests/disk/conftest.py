@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lung_pipeline.annotations.lidc_subset import make_lidc_reads
 from lung_pipeline.annotations.splits import SplitRule
 from lung_pipeline.annotations.subset import make_candidates
 from lung_pipeline.crops.subset import make_crops
@@ -35,6 +36,7 @@ def phantom_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     for subset in _SUBSETS:
         list_raw(home, subset)
         convert_volumes(home, subset)
+        make_lidc_reads(home, subset)
         make_candidates(home, subset, SplitRule())
         make_crops(home, subset)
     return home
@@ -70,6 +72,7 @@ def ball_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     for subset in _SUBSETS:
         list_raw(home, subset)
         convert_volumes(home, subset)
+        make_lidc_reads(home, subset)
         make_candidates(home, subset, SplitRule())
     return home
 

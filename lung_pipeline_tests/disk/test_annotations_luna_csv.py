@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,54 @@ def test_patients_are_those_of_ct_series_each_once(tmp_path: Path) -> None:
             id="a column twice",
         ),
         pytest.param(
+            luna.read_annotations,
+            NODULES.replace("5.25", "1e300"),
+            r"line 2: 'diameter_mm' must be at most 1,000 mm",
+            id="a nodule that would hold every series",
+        ),
+        pytest.param(
+            luna.read_excluded,
+            NODULES.replace("1.3,4,", "1.3,-40000,"),
+            r"line 3: 'coordX' must be at most 10,000 mm from 0, got -40000\.0",
+            id="a place no patient reaches",
+        ),
+        pytest.param(
+            luna.read_annotations,
+            NODULES.replace("1.3", "1\0.3"),
+            r"line 3: 'seriesuid' must be plain text, got 1\?\.3",
+            id="a NUL in a name",
+        ),
+        pytest.param(
+            luna.read_annotations,
+            NODULES.replace("1.3", '"1.3'),
+            r"got '1\.3,4,5,6,7\?'|got 1 cells",
+            id="a quote that is never closed",
+        ),
+        pytest.param(
+            luna.read_ratings,
+            RATINGS.replace('2]",0', "2],0"),
+            r"line 3: a cell must end on the line on which it begins, got '\[4, 2, 4, 2\],0\?1\.3,",
+            id="a quote that is closed in the next row",
+        ),
+        pytest.param(
+            luna.read_annotations,
+            NODULES.replace("4,5,6,7", f"4,5,6,{'7' * 200_000}"),
+            r"line 3: the table must be lines of cells.*field larger than field limit",
+            id="a cell without an end",
+        ),
+        pytest.param(
+            luna.read_annotations,
+            NODULES.replace("coordX", "very " * 10_000),
+            r"got the columns 'seriesuid', 'very very [very ]* \.\.\. \(50,000 characters\)'",
+            id="a header of a book's length",
+        ),
+        pytest.param(
+            luna.read_annotations,
+            NODULES.replace("4,5,6,7", "4,5,6,7_0"),
+            r"line 3: 'diameter_mm' must be a number, got '7_0'",
+            id="a number to Python alone",
+        ),
+        pytest.param(
             luna.read_candidates,
             CANDIDATES.replace("5,6,1", "5,6,2"),
             r"line 3: 'class' must be 0 or 1, got 2",
@@ -222,6 +271,27 @@ def test_wrong_table_is_refused_with_line_rule_and_value(
 ) -> None:
     with pytest.raises(AnnotationError, match=told):
         reader(_file(tmp_path, text))
+
+
+def test_cell_of_spaces_is_refused_at_once(tmp_path: Path) -> None:
+    path = _file(tmp_path, RATINGS.replace("[1]", f"[{' ' * 100_000}x]"))
+    started = time.process_time()
+
+    with pytest.raises(AnnotationError, match=r"line 3: 'mal_details' must be a list"):
+        luna.read_ratings(path)
+
+    # A pattern that tries every division of the spaces takes 20 s.
+    assert time.process_time() - started < 2
+
+
+def test_row_that_pyarrow_drops_in_silence_is_noticed(tmp_path: Path) -> None:
+    # It reads blocks of 1 MiB, cut between lines, and drops a row that is not closed at their end.
+    header = "seriesuid,coordX,coordY,coordZ,diameter_mm,mal_bool,mal_details,more\n"
+    rows = [f'1.2,1,2,{k},5,False,"[1, 2]",{"x" * 100_000}\n' for k in range(15)]
+    rows[9] = rows[9].replace('2]"', "2]")
+
+    with pytest.raises(AnnotationError, match=r"line 1[12]: a (cell|line) must"):
+        luna.read_ratings(_file(tmp_path, header + "".join(rows)))
 
 
 def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:

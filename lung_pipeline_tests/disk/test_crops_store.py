@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lung_pipeline.crops.store import CROPS, INDEX, CropSet, open_crops, write_crops
+from lung_pipeline.crops.signatures import signatures_of
+from lung_pipeline.crops.store import (
+    CROPS,
+    INDEX,
+    SIGNATURES,
+    CropSet,
+    open_crops,
+    read_signatures,
+    write_crops,
+)
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.errors import StoreError
@@ -52,7 +61,7 @@ def test_crops_stand_in_the_order_of_their_table(folders: list[Path]) -> None:
     crops = open_crops(folders[2:])
     assert len(crops) == 4
     assert _values(crops, [0, 1, 2, 3]) == [2, 3, 4, 5]
-    assert sorted(p.name for p in folders[2].iterdir()) == [CROPS, INDEX]
+    assert sorted(p.name for p in folders[2].iterdir()) == [CROPS, INDEX, SIGNATURES]
 
 
 def test_rows_across_subsets_are_read_in_the_order_asked_for(folders: list[Path]) -> None:
@@ -83,6 +92,22 @@ def test_the_table_and_its_origin_lie_beside_the_array(folders: list[Path], tmp_
     assert read_origin(folders[2] / INDEX) == ORIGIN
     written = write_crops(tmp_path / "again", table, _cut, ORIGIN)
     assert written == fingerprint(table, ORIGIN)
+
+
+def test_each_crop_has_its_signature_in_the_order_of_the_table(folders: list[Path]) -> None:
+    expected = signatures_of(open_crops(folders[2:]).read([0, 1, 2, 3]))
+    np.testing.assert_array_equal(read_signatures(folders[2]), expected)
+    assert len({tuple(row) for row in expected}) == 4
+    assert len(read_signatures(folders[1])) == 0
+
+
+def test_signatures_that_do_not_fit_the_table_are_refused(folders: list[Path]) -> None:
+    np.save(folders[0] / SIGNATURES, read_signatures(folders[2]))
+    with pytest.raises(StoreError, match="Materialize the crops"):
+        read_signatures(folders[0])
+    (folders[0] / SIGNATURES).unlink()
+    with pytest.raises(StoreError, match=r"signatures\.npy"):
+        read_signatures(folders[0])
 
 
 def test_rows_of_the_table_may_be_numbered_in_any_way(tmp_path: Path) -> None:

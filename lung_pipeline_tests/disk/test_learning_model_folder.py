@@ -70,6 +70,13 @@ def _put_weights(folder: Path, weights: bytes) -> None:
     _change_card(folder, weights_sha256=hashlib.sha256(weights).hexdigest())
 
 
+def test_texts_lie_beside_weights_and_card(tmp_path: Path) -> None:
+    write_model(tmp_path / "model", Small(), CARD_OF_SMALL, {"certificate.json": '{"passed": 1}\n'})
+    found = {path.name: path for path in (tmp_path / "model").iterdir()}
+    assert set(found) == {CARD, WEIGHTS, "certificate.json"}
+    assert found["certificate.json"].read_text() == '{"passed": 1}\n'
+
+
 def test_weights_buffers_and_card_come_back(tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = Small(width=5).train()

@@ -18,7 +18,9 @@ from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.patient import Diagnosis, Rule
 from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.evaluation.froc import Froc, froc, operating_point
+from lung_pipeline.evaluation.intervals import Estimate
 from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import (
     Scorecard,
     SplitCertificate,
@@ -289,6 +291,54 @@ def test_scorecard_page_holds_every_figure(tmp_path: Path) -> None:
         MADE_AT,
     ):
         assert figure in page.text, figure
+
+
+READERS = ReadersFigures(
+    rule={"name": "mean", "version": 1, "threshold": 3.5, "ties": "left out"},
+    num_patients=190,
+    num_unknown=31,
+    num_unrated=32,
+    num_left_out=33,
+    num_malignant_called_malignant=41,
+    num_malignant_called_benign=7,
+    num_benign_called_malignant=9,
+    num_benign_called_benign=37,
+    sensitivity=Estimate(0.854, 0.728, 0.928),
+    specificity=Estimate(0.804, 0.668, 0.893),
+    auc_of_mean_rating=Estimate(0.876, None, None),
+)
+
+
+def test_scorecard_page_holds_the_readers_beside_the_diagnosis(tmp_path: Path) -> None:
+    card, curve = scored()
+    page = scorecard_page(tmp_path, replace(card, readers=READERS), curve)
+    for figure in (
+        "How good is the readers' rule?",
+        "Rule says malignant 41 9",
+        "Rule says benign 7 37",
+        "Of 190 patients in the table of diagnoses",
+        "31 with an unknown diagnosis, 32 without a rated reference nodule, 33 whose nodules",
+        "Sensitivity 85.4% 72.8% to 92.8%",
+        "Specificity 80.4% 66.8% to 89.3%",
+        "AUC of the mean rating 0.876 not measured",
+        "Shares of 94 patients",
+        "AUC of the 127 with a rated nodule",
+        "mean (version 1, threshold 3.5, ties left out)",
+        "patients of all parts count",
+    ):
+        assert figure in page.text, figure
+
+
+def test_scorecard_page_without_diagnoses_says_nothing_of_readers(tmp_path: Path) -> None:
+    assert "readers' rule" not in scorecard_page(tmp_path, *scored()).text
+
+
+def test_scorecard_page_says_when_no_patient_is_in_the_table(tmp_path: Path) -> None:
+    card, curve = scored()
+    nobody = replace(READERS, rule={"name": "two-of-readers"}, num_patients=0)
+    page = scorecard_page(tmp_path, replace(card, readers=nobody), curve)
+    assert "no patient of these subsets stands in the table of diagnoses" in page.text
+    assert "Rule says malignant" not in page.text
 
 
 def test_scorecard_page_asks_for_nothing_and_escapes(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
 
+from lung_pipeline.annotations.lidc_subset import make_lidc_reads
+from lung_pipeline.annotations.rules import MeanRating
 from lung_pipeline.annotations.splits import SplitRule, patients_in_two_parts
 from lung_pipeline.annotations.subset import (
     CANDIDATES,
     SERIES,
     candidates_fingerprint,
     make_candidates,
+    nodules_without_marks,
     read_candidates_of,
     read_series_of,
 )
@@ -44,6 +48,12 @@ def _keep_series(home: Home, keep: set[str]) -> None:
         path.unlink()
         kept = [line for line in lines if line.split(",")[0] in keep]
         path.write_text("\n".join([header, *kept]) + "\n")
+
+
+def _forget_marks(home: Home) -> None:
+    """Take the readers' XML away, as if it had never been there."""
+    shutil.rmtree(home.raw / "LIDC-XML-only")
+    make_lidc_reads(home, "subset0")
 
 
 def test_nodules_are_the_annotations_of_the_subset(phantom_home: Home) -> None:
@@ -109,10 +119,60 @@ def test_fingerprint_is_that_of_the_table_as_it_is_read_back(own_home: Home) -> 
 
 def test_without_ratings_no_nodule_is_called_malignant_or_benign(own_home: Home) -> None:
     (own_home.raw / "annotations_with_malignancy.csv").unlink()
+    _forget_marks(own_home)
     made, _ = make_candidates(own_home, "subset0", RULE)
     table = read_candidates_of(own_home, ["subset0"])
     assert made.counts["unrated"] == made.counts["nodules"] == 4
     assert table["is_malignant"].isna().all()
+
+
+def test_ratings_come_from_the_readers_own_marks(phantom_home: Home) -> None:
+    table = read_candidates_of(phantom_home, ["subset0"])
+    nodules = table[table["is_nodule"]]
+    assert set(nodules["ratings_from"]) == {"lidc"}
+    assert (nodules["lidc_nodule"] >= 0).all()
+    assert nodules_without_marks(phantom_home, "subset0") == []
+
+
+def test_readers_marks_and_the_table_of_ratings_say_the_same(own_home: Home) -> None:
+    from_marks, _ = make_candidates(own_home, "subset0", RULE)
+    _forget_marks(own_home)
+    from_table, _ = make_candidates(own_home, "subset0", RULE)
+    ours, theirs = (
+        made.table[made.table["is_nodule"]].set_index("candidate_id")
+        for made in (from_marks, from_table)
+    )
+    assert set(theirs["ratings_from"]) == {"csv"}
+    assert ours["ratings"].tolist() == theirs["ratings"].tolist()
+    assert ours["is_malignant"].tolist() == theirs["is_malignant"].tolist()
+
+
+def test_nodule_that_no_reader_marked_is_told(own_home: Home) -> None:
+    path = own_home.raw / "annotations.csv"
+    (uid, *_) = series_with_volume(own_home, "subset0")
+    text = path.read_text()
+    path.unlink()
+    path.write_text(f"{text}{uid},500.0,500.0,500.0,6.0\n")
+    made, _ = make_candidates(own_home, "subset0", RULE)
+    (told,) = nodules_without_marks(own_home, "subset0")
+    lost = made.table[made.table["x_mm"] == 500.0].iloc[0]
+    assert told.startswith(f"{lost['candidate_id']}: ")
+    assert (lost["ratings"], lost["lidc_nodule"]) == ("", -1)
+
+
+def test_another_rule_makes_other_labels_and_another_fingerprint(own_home: Home) -> None:
+    _, by_two = make_candidates(own_home, "subset0", RULE)
+    made, by_mean = make_candidates(own_home, "subset0", RULE, MeanRating(threshold=1.0))
+    nodules = made.table[made.table["is_nodule"]]
+    expected = [{"1"} != set(ratings.split(",")) for ratings in nodules["ratings"]]
+    assert [label is True or label == True for label in nodules["is_malignant"]] == expected  # noqa: E712
+    assert by_mean != by_two
+
+
+def test_candidates_ask_for_the_readers_marks_first(own_home: Home) -> None:
+    own_home.manifest("lidc_reads", "subset0").unlink()
+    with pytest.raises(StoreError, match="lidc_reads"):
+        make_candidates(own_home, "subset0", RULE)
 
 
 def test_without_a_table_of_patients_each_series_is_its_own(own_home: Home) -> None:
@@ -141,7 +201,7 @@ def test_tables_remember_the_split_and_the_malignancy_rule(phantom_home: Home) -
     for stage in (CANDIDATES, SERIES):
         origin = read_origin(phantom_home.manifest(stage, "subset1"))
         assert origin["split"] == RULE.as_json()
-        assert origin["malignancy_rule"] == "two-of-readers"
+        assert origin["malignancy_rule"] == {"name": "two-of-readers", "version": 1}
 
 
 def test_what_a_model_learned_from_changes_with_split_and_subsets_not_with_order(

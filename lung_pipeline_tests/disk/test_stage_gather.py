@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from xls_files import HEADER, write_xls
 
 from lung_pipeline.annotations.candidates import COLUMNS
+from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE
 from lung_pipeline.annotations.subset import CANDIDATES, SERIES
 from lung_pipeline.diagnosis.findings import Finding, findings_table
-from lung_pipeline.errors import StoreError
+from lung_pipeline.errors import AnnotationError, StoreError
 from lung_pipeline.evaluation.gather import evaluation_of, gather, split_certificate
 from lung_pipeline.home import Home
-from lung_pipeline.tables import write_table
+from lung_pipeline.tables import read_table, write_table
 
 MODELS = {"segmentation": "lung-segmentation v1 (aa)", "nodule": "lung-nodule v1 (bb)"}
 RULE = {"seed": 20, "train": 0.7, "validation": 0.15}
@@ -33,6 +35,10 @@ def _candidate(series_uid: str, *, is_nodule: bool, x_mm: float = 0.0) -> dict[s
         "is_malignant": True if is_nodule else None,
         "num_readers": 3,
         "ratings": "4,4,4",
+        "expected_suspicious": 0.875,
+        "is_borderline": False,
+        "ratings_from": "csv",
+        "lidc_nodule": -1,
     }
 
 
@@ -148,3 +154,56 @@ def test_certificate_counts_patients_and_those_in_two_parts(home: Home) -> None:
     assert sound.patients_in_two_parts == 0
     one_patient = split_certificate(home, series.assign(patient_id="A"), "subset0")
     assert one_patient.patients_in_two_parts == 1
+
+
+def _label_by(home: Home, subset: str, rule: object) -> None:
+    path = home.manifest(CANDIDATES, subset)
+    write_table(read_table(path), path, {"split": RULE, "malignancy_rule": rule})
+
+
+def test_without_a_table_of_diagnoses_readers_are_not_judged(home: Home) -> None:
+    _label_by(home, "subset1", "another rule")
+    assert gather(home, ["subset0", "subset1"]).readers() is None
+
+
+def test_diagnoses_of_every_part_are_held_against_the_readers(home: Home) -> None:
+    rows = [("A", 2.0), ("B", 1.0), ("C", 1.0), ("elsewhere", 3.0)]
+    write_xls(home.raw / DIAGNOSES_FILE, [HEADER, *rows])
+    readers = gather(home, ["subset0", "subset1"]).readers()
+    assert readers is not None
+    # A (validation) and C (test) have a nodule that is called malignant; B has none.
+    assert (readers.num_patients, readers.num_unrated, readers.num_compared) == (3, 1, 2)
+    assert readers.num_malignant_called_malignant == readers.num_benign_called_malignant == 1
+    assert readers.rule == {"name": "not recorded"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "rule"),
+    [
+        ("two-of-readers", {"name": "two-of-readers"}),
+        ({"name": "mean", "version": 1, "threshold": 3.5},) * 2,
+    ],
+)
+def test_rule_of_the_labels_is_that_of_the_candidates(
+    home: Home, recorded: object, rule: dict[str, object]
+) -> None:
+    write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
+    for subset in ("subset0", "subset1"):
+        _label_by(home, subset, recorded)
+    readers = gather(home, ["subset0", "subset1"]).readers()
+    assert readers is not None
+    assert readers.rule == rule
+
+
+def test_labels_of_two_rules_are_not_judged_together(home: Home) -> None:
+    write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
+    _label_by(home, "subset0", {"name": "mean", "version": 1})
+    _label_by(home, "subset1", {"name": "mean", "version": 2})
+    with pytest.raises(StoreError, match=r"candidates of 'subset1' and 'subset0'.*the same rule"):
+        gather(home, ["subset0", "subset1"])
+
+
+def test_damaged_table_of_diagnoses_is_refused_in_words(home: Home) -> None:
+    (home.raw / DIAGNOSES_FILE).write_bytes(b"<html>")
+    with pytest.raises(AnnotationError, match=r"whole \.xls workbook"):
+        gather(home, ["subset0"])

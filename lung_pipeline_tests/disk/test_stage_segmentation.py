@@ -3,22 +3,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from lung_pipeline.annotations.subset import read_candidates_of, read_series_of
-from lung_pipeline.ct.store import open_volume
+from lung_pipeline.annotations.consensus import consensus_voxels
+from lung_pipeline.annotations.lidc_subset import CONTOURS, READS, nodule_contours
+from lung_pipeline.annotations.subset import CANDIDATES, read_candidates_of, read_series_of
+from lung_pipeline.ct.geometry import AxesChange
+from lung_pipeline.ct.store import open_volume, write_volume
+from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.home import Home
 from lung_pipeline.segmentation.patches import REGION_SIZE, Region
 from lung_pipeline.segmentation.subset import gather_regions
 from lung_pipeline.segmentation.training import Regions
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES
+from lung_pipeline.tables import read_origin, read_table, write_table
 
 SUBSETS = ("subset0", "subset1")
 
 
-def _gather(home: Home, part: str = "train", background: int = 4, seed: int = 0) -> Regions:
-    return gather_regions(home, SUBSETS, part, background_per_series=background, seed=seed)
+def _gather(
+    home: Home, part: str = "train", background: int = 4, seed: int = 0, level: float = 0.5
+) -> Regions:
+    return gather_regions(
+        home,
+        SUBSETS,
+        part,
+        background_per_series=background,
+        seed=seed,
+        consensus_level=level,
+    )
+
+
+def _sizes(regions: Sequence[Region]) -> list[int]:
+    return [int(region.mask.sum()) for region in regions]
+
+
+def _rewrite(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Write a table again, changed; the former file may have other names, so it stays as it is."""
+    write_table(change(read_table(path)), path, read_origin(path))
 
 
 def _equal(first: Region, second: Region) -> bool:
@@ -79,3 +106,111 @@ def test_no_more_background_is_drawn_than_there_are_negatives(
     regions = _gather(phantom_home, background=1000)
     table = read_candidates_of(phantom_home, SUBSETS)
     assert len(regions.background) == int((~table["is_nodule"] & (table["part"] == "train")).sum())
+
+
+def _training_nodules(home: Home) -> pd.DataFrame:
+    table = read_candidates_of(home, SUBSETS)
+    return table[table["is_nodule"] & (table["part"] == "train")].sort_values(
+        "series_uid", kind="stable"
+    )
+
+
+@pytest.mark.parametrize("level", [0.25, 0.5, 1.0])
+def test_truth_is_what_the_readers_enclose_where_their_outlines_are_there(
+    phantom_home: Home, level: float
+) -> None:
+    regions = _gather(phantom_home, background=0, level=level)
+    nodules = _training_nodules(phantom_home)
+    assert (regions.masks_from_contours, regions.masks_grown) == (len(nodules), 0)
+    remaining = iter(regions.nodule)
+    for (subset, series_uid), rows in nodules.groupby(["subset", "series_uid"], sort=False):
+        volume = open_volume(phantom_home.volume(str(subset), str(series_uid)))
+        contours = nodule_contours(phantom_home, str(subset))
+        marked = np.zeros(volume.grid.shape_irc, dtype=bool)
+        for number in rows["lidc_nodule"]:
+            readers = contours[str(series_uid), number]
+            voxels_irc = consensus_voxels(readers, volume.original_grid, volume.grid, level)
+            marked[tuple(voxels_irc.T)] = True
+        # A neighbour that reaches into a nodule's region is marked there too.
+        for center_irc in volume.grid.voxel_of(rows[["x_mm", "y_mm", "z_mm"]].to_numpy()):
+            mask = next(remaining).mask
+            places = np.argwhere(marked) - center_irc + np.asarray(mask.shape) // 2
+            within = ((places >= 0) & (places < mask.shape)).all(axis=1)
+            np.testing.assert_array_equal(np.argwhere(mask), places[within])
+
+
+def test_a_higher_level_gives_smaller_masks(phantom_home: Home) -> None:
+    low, high = (_sizes(_gather(phantom_home, level=level).nodule) for level in (0.25, 1.0))
+    assert all(many >= few for many, few in zip(low, high, strict=True))
+    assert sum(low) > sum(high)
+
+
+def _without_reads(home: Home) -> None:
+    for subset in SUBSETS:
+        home.manifest(READS, subset).unlink()
+
+
+def _without_column(home: Home) -> None:
+    for subset in SUBSETS:
+        path = home.manifest(CANDIDATES, subset)
+        _rewrite(path, lambda table: table.drop(columns="lidc_nodule"))
+
+
+def _numbered_anew(home: Home) -> None:
+    """The outlines were read again, and the table of candidates is older."""
+    for subset in SUBSETS:
+        path = home.manifest(READS, subset)
+        _rewrite(path, lambda table: table.assign(lidc_nodule=table["lidc_nodule"] + 1))
+
+
+def _mirrored_files(home: Home) -> None:
+    """As a converter leaves them: the rows of a file are no longer those of the DICOM slices."""
+    for path in sorted((home.root / "volumes").glob("*/*.zarr")):
+        stored = open_volume(path)
+        mirrored = AxesChange((0, 1, 2), (False, True, False)).turn_grid(stored.grid)
+        volume = CtVolume(
+            stored.series_uid, stored.read_all(), stored.grid, mirrored, stored.source_sha256
+        )
+        write_volume(volume, path)
+
+
+@pytest.mark.parametrize(
+    "change", [_without_reads, _without_column, _numbered_anew, _mirrored_files]
+)
+def test_mask_is_grown_where_outlines_are_absent_or_cannot_be_placed(
+    own_home: Home, change: Callable[[Home], None]
+) -> None:
+    outlined = _sizes(_gather(own_home).nodule)
+    change(own_home)
+    regions = _gather(own_home)
+    assert (regions.masks_from_contours, regions.masks_grown) == (0, len(outlined))
+    assert all(size > 0 for size in _sizes(regions.nodule))
+    assert _sizes(regions.nodule) != outlined
+
+
+def test_nodule_without_agreement_is_grown_and_the_others_are_not(own_home: Home) -> None:
+    chosen = _training_nodules(own_home).iloc[0]
+    before = _gather(own_home, level=1.0)
+    path = own_home.manifest(CONTOURS, str(chosen["subset"]))
+    reads = read_table(own_home.manifest(READS, str(chosen["subset"])))
+    of_nodule = reads[
+        (reads["series_uid"] == chosen["series_uid"])
+        & (reads["lidc_nodule"] == chosen["lidc_nodule"])
+    ]
+
+    def moved(points: pd.DataFrame) -> pd.DataFrame:
+        is_moved = (points["series_uid"] == chosen["series_uid"]) & (
+            points["read"] == of_nodule["read"].iloc[0]
+        )
+        away = (points["column"] + 60).astype("int16")
+        return points.assign(column=points["column"].where(~is_moved, away))
+
+    _rewrite(path, moved)
+    after = _gather(own_home, level=1.0)
+    number = len(before.nodule)
+    assert (before.masks_from_contours, before.masks_grown) == (number, 0)
+    assert (after.masks_from_contours, after.masks_grown) == (number - 1, 1)
+    series_uids = _training_nodules(own_home)["series_uid"]
+    for series_uid, old, new in zip(series_uids, before.nodule, after.nodule, strict=True):
+        assert series_uid == chosen["series_uid"] or np.array_equal(old.mask, new.mask)
+    assert after.nodule[0].mask.sum() > before.nodule[0].mask.sum()

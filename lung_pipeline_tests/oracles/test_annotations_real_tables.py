@@ -12,6 +12,7 @@ import pytest
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.candidates import CandidateTable, build_candidates
 from lung_pipeline.annotations.malignancy import label_nodules
+from lung_pipeline.annotations.rules import TwoOfReaders
 from lung_pipeline.annotations.splits import PARTS, SplitRule, patients_in_two_parts
 
 
@@ -33,9 +34,11 @@ def whole(luna16: Path, reference_data: Path, listed: pd.DataFrame) -> Candidate
         series_uids=listed["seriesuid"].tolist(),
         annotations=luna.read_annotations(luna16 / "annotations.csv"),
         candidates=luna.read_candidates(luna16 / "candidates_standin.csv"),
+        excluded=None,
         ratings=luna.read_ratings(luna16 / "annotations_with_malignancy.csv"),
         patients=luna.read_patients(reference_data / "lidc" / "LIDC-IDRI_MetaData.csv"),
         split=SplitRule(),
+        rule=TwoOfReaders(),
     )
 
 
@@ -83,7 +86,7 @@ def test_labels_equal_the_published_ones(luna16: Path) -> None:
     published = pd.read_csv(path)
     ratings = luna.read_ratings(path)
 
-    labelled = label_nodules(ratings.drop(columns="ratings"), ratings)
+    labelled = label_nodules(ratings.drop(columns="ratings"), ratings, TwoOfReaders())
 
     assert labelled["is_malignant"].tolist() == published["mal_bool"].tolist()
     assert labelled["num_readers"].tolist() == published["len_mal_details"].tolist()
@@ -97,9 +100,11 @@ def test_all_but_four_nodules_are_rated(whole: CandidateTable) -> None:
 
 def test_table_holds_every_nodule_and_every_negative_once(whole: CandidateTable) -> None:
     # The stand-in's class 0 is by definition outside of all nodules, so none may be dropped.
-    assert whole.counts["negatives"] == 55_677 - 1_326
+    # 51 lie within a millimetre of another.
+    assert whole.counts["negatives"] == 55_677 - 1_326 - 51
     assert whole.counts["negatives_inside_nodules"] == 0
-    assert len(whole.table) == 1_186 + 54_351
+    assert whole.counts["near_duplicates_merged"] == 51
+    assert len(whole.table) == 1_186 + 54_300
     assert whole.table["candidate_id"].is_unique
 
 
@@ -128,10 +133,35 @@ def test_class_1_of_candidates_as_negatives_would_lie_in_nodules(
         series_uids=listed["seriesuid"].tolist(),
         annotations=luna.read_annotations(luna16 / "annotations.csv"),
         candidates=candidates.assign(is_nodule=~candidates["is_nodule"]),
+        excluded=None,
         ratings=None,
         patients=None,
         split=SplitRule(),
+        rule=TwoOfReaders(),
     )
 
     # Its authors called a candidate class 1 when it lies within a nodule's radius.
     assert built.counts["negatives_inside_nodules"] == 1_326
+
+
+def test_as_many_candidates_lie_on_excluded_findings_as_the_evaluation_counts(
+    luna16: Path, listed: pd.DataFrame
+) -> None:
+    candidates = luna.read_candidates(luna16 / "candidates_standin.csv")
+
+    counts = build_candidates(
+        subset="all",
+        series_uids=listed["seriesuid"].tolist(),
+        annotations=luna.read_annotations(luna16 / "annotations.csv"),
+        candidates=candidates,
+        excluded=luna.read_excluded(luna16 / "annotations_excluded.csv"),
+        ratings=None,
+        patients=None,
+        split=SplitRule(),
+        rule=TwoOfReaders(),
+    ).counts
+
+    # LUNA16's own script, run on these detections, counts 5,444 on excluded findings.
+    assert counts["negatives_on_excluded"] == 5_444
+    assert counts["near_duplicates_merged"] == 31
+    assert counts["negatives"] == 55_677 - 1_326 - 5_444 - 31

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +13,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from lung_pipeline.annotations.subset import SERIES, read_candidates_of
 from lung_pipeline.cli import main
+from lung_pipeline.crops.certificate import CERTIFICATE_FILE
+from lung_pipeline.crops.certify import read_certificate
 from lung_pipeline.crops.store import CROPS
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
+from lung_pipeline.learning.model_folder import read_card
+from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subsets
 from lung_pipeline.orchestration.partitions import known_subsets
 from lung_pipeline.phantom.folder import write_luna_folder
-from lung_pipeline.tables import read_table
-from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, STEPS
-from lung_pipeline.tracking.registry import find, versions
+from lung_pipeline.tables import read_origin, read_table, write_table
+from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, SEGMENTATION, STEPS, model_uri
+from lung_pipeline.tracking.registry import fetch, find, versions
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +92,7 @@ def test_every_run_succeeds_and_every_check_passes(
 ) -> None:
     assert all(run.success for run in journey.values())
     checks = [check for run in journey.values() for check in run.get_asset_check_evaluations()]
-    assert len(checks) == 2 * 4 + 3
+    assert len(checks) == 2 * 7 + 2 + 3
     assert all(check.passed for check in checks)
 
 
@@ -98,6 +104,34 @@ def test_each_training_is_a_version_and_the_first_becomes_champion(
         assert newest is not None
         assert find(home, step, CHAMPION) == newest
     assert [model.version for model in versions(home)] == [1, 1, 1]
+
+
+def test_the_segmentation_says_whose_masks_it_learned_from(
+    home: Home, instance: dg.DagsterInstance, journey: dict[str, dg.ExecuteInProcessResult]
+) -> None:
+    card = read_card(fetch(home, model_uri(SEGMENTATION, CHALLENGER)))
+    table = read_candidates_of(home, ["subset0", "subset1"])
+    nodules = table[table["is_nodule"] & table["part"].isin(["train", "validation"])]
+    assert (card.data["masks_from_contours"], card.data["masks_grown"]) == (len(nodules), 0)
+    made = instance.get_latest_materialization_event(dg.AssetKey("segmentation_model"))
+    assert made is not None
+    shown = made.asset_materialization.metadata
+    assert shown["masks_from_contours"].value == len(nodules)
+    assert shown["masks_grown"].value == 0
+
+
+def test_each_version_has_the_certificate_it_was_trained_under(
+    home: Home, journey: dict[str, dg.ExecuteInProcessResult]
+) -> None:
+    certificate = read_certificate(home)
+    assert certificate.passed
+    for model in versions(home):
+        folder = fetch(home, model.uri)
+        data = read_card(folder).data
+        beside = (folder / CERTIFICATE_FILE).read_bytes()
+        assert hashlib.sha256(beside).hexdigest() == data["leakage_certificate_sha256"]
+        assert data["leakage_certificate_sha256"] == certificate.sha256
+        assert data["split_sha256"] == certificate.split_sha256
 
 
 def test_the_mlflow_runs_name_their_dagster_runs_and_end(
@@ -174,8 +208,6 @@ def test_a_crop_that_is_not_its_window_fails_the_check(
     instance: dg.DagsterInstance,
     journey: dict[str, dg.ExecuteInProcessResult],
 ) -> None:
-    from lung_pipeline.orchestration.build import build_defs
-
     path = home.crops("subset1") / CROPS
     sound = path.read_bytes()
     crops = np.load(path)
@@ -191,6 +223,47 @@ def test_a_crop_that_is_not_its_window_fails_the_check(
     (check,) = run.get_asset_check_evaluations()
     assert not check.passed
     assert check.metadata["num_faults"].value == 1
+
+
+def test_nothing_is_trained_where_a_patient_stands_in_two_parts(
+    home: Home,
+    instance: dg.DagsterInstance,
+    journey: dict[str, dg.ExecuteInProcessResult],
+) -> None:
+    path, certificate = home.manifest(SERIES, "subset0"), home.certificate.read_text()
+    sound, table, origin = path.read_bytes(), read_table(path), read_origin(path)
+    other = read_table(home.manifest(SERIES, "subset1"))
+    patient = other.loc[other["part"] == "train", "patient_id"].iloc[0]
+    write_table(table.assign(patient_id=patient, part="test"), path, origin)
+    before = versions(home)
+    run = (
+        build_defs(root=str(home.root))
+        .resolve_job_def("train")
+        .execute_in_process(instance=instance, raise_on_error=False)
+    )
+    checks = {check.check_name: check.passed for check in run.get_asset_check_evaluations()}
+    failed = json.loads(home.certificate.read_text())
+    path.write_bytes(sound)
+    home.certificate.write_text(certificate)
+    assert not run.success
+    assert not checks["nothing_leaks"]
+    assert failed["passed"] is False
+    assert versions(home) == before
+
+
+def test_a_model_without_a_certificate_of_its_tables_is_not_trained(
+    home: Home,
+    instance: dg.DagsterInstance,
+    journey: dict[str, dg.ExecuteInProcessResult],
+) -> None:
+    job = build_defs(root=str(home.root)).resolve_job_def("train")
+    certificate = home.certificate.read_text()
+    home.certificate.unlink()
+    for step in STEPS:
+        alone = job.get_subset(asset_selection={dg.AssetKey(f"{step}_model")})
+        with pytest.raises(StoreError, match="splits check"):
+            alone.execute_in_process(instance=instance)
+    home.certificate.write_text(certificate)
 
 
 def test_the_command_diagnoses_a_phantom_with_the_champions(

@@ -5,7 +5,11 @@ import dagster as dg
 
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
-from lung_pipeline.orchestration.resources import HomeResource, SplitResource
+from lung_pipeline.orchestration.resources import (
+    HomeResource,
+    MalignancyRuleResource,
+    SplitResource,
+)
 
 GROUP = "data"
 
@@ -53,21 +57,45 @@ def hu_volumes(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     code_version="1",
     deps=[hu_volumes],
 )
+def lidc_reads(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    """What each reader marked and rated, from LIDC's XML; marks that overlap are one nodule."""
+    from lung_pipeline.annotations.lidc_subset import make_lidc_reads
+
+    reads, counts, fingerprint = make_lidc_reads(home.open(), context.partition_key)
+    return result(fingerprint, counts, table=reads)
+
+
+@dg.asset(
+    partitions_def=LUNA_SUBSETS,
+    group_name=GROUP,
+    kinds={"parquet"},
+    code_version="2",
+    deps=[hu_volumes, lidc_reads],
+)
 def candidates(
-    context: dg.AssetExecutionContext, home: HomeResource, split: SplitResource
+    context: dg.AssetExecutionContext,
+    home: HomeResource,
+    split: SplitResource,
+    malignancy_rule: MalignancyRuleResource,
 ) -> dg.MaterializeResult:
     """Annotated nodules with the readers' ratings, and negatives, each in its patient's part."""
     from lung_pipeline.annotations.subset import make_candidates
 
-    made, fingerprint = make_candidates(home.open(), context.partition_key, split.rule())
-    return result(fingerprint, made.counts, table=made.table)
+    rule = malignancy_rule.rule()
+    made, fingerprint = make_candidates(home.open(), context.partition_key, split.rule(), rule)
+    return result(
+        fingerprint,
+        made.counts,
+        table=made.table,
+        texts={"malignancy_rule": str(rule.as_json()), "split": str(split.rule().as_json())},
+    )
 
 
 @dg.asset(
     partitions_def=LUNA_SUBSETS,
     group_name=GROUP,
     kinds={"numpy"},
-    code_version="1",
+    code_version="2",
     deps=[hu_volumes, candidates],
 )
 def crops(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:

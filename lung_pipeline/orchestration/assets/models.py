@@ -2,34 +2,61 @@
 """Steps 2 and 4, learning: three models, each a version in MLflow.
 
 Unpartitioned: a model learns from all subsets, or from those its config names, and records which.
+None learns before the split is certified, for the tables as they are.
 """
 
 import dagster as dg
 
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
-from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes
+from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes, lidc_reads
 from lung_pipeline.orchestration.config import (
     ClassifierConfig,
     MalignancyConfig,
     SegmentationConfig,
+    SubsetsConfig,
     settings_of,
 )
+from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
-from lung_pipeline.orchestration.training import record_training, subsets_to_use
+from lung_pipeline.orchestration.training import (
+    certified_subsets,
+    record_training,
+    refuse_other_split,
+    subsets_to_use,
+)
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
 
 GROUP = "models"
 
 
+@dg.asset(group_name=GROUP, kinds={"file"}, code_version="1", deps=[candidates, crops])
+def leakage_certificate(
+    context: dg.AssetExecutionContext, config: SubsetsConfig, home: HomeResource
+) -> dg.MaterializeResult:
+    """That nothing of one part of the patients can be met in another; models ask for it."""
+    from lung_pipeline.crops.certify import make_certificate, write_certificate
+
+    opened = home.open()
+    subsets = subsets_to_use(context, config, opened.crops)
+    certificate = make_certificate(opened, subsets)
+    write_certificate(opened, certificate)
+    return result(
+        certificate.sha256[:16],
+        certificate.numbers(),
+        paths={"certificate": opened.certificate},
+        texts={"split_sha256": certificate.split_sha256, "in_words": certificate.in_words()},
+    )
+
+
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
-    deps=[hu_volumes, candidates],
+    deps=[hu_volumes, lidc_reads, candidates, leakage_certificate],
 )
 def segmentation_model(
     context: dg.AssetExecutionContext,
@@ -39,11 +66,11 @@ def segmentation_model(
 ) -> dg.MaterializeResult:
     """The U-Net that marks voxels of nodules, trained on patches around nodules and others."""
     from lung_pipeline.segmentation.subset import gather_regions
-    from lung_pipeline.segmentation.training import train_unet
+    from lung_pipeline.segmentation.training import count_masks, train_unet
 
     opened = home.open()
     settings = settings_of(config, SegmentationSettings)
-    subsets = subsets_to_use(context, config, opened.crops)
+    subsets, certificate = certified_subsets(context, config, opened)
     train, validation = (
         gather_regions(
             opened,
@@ -51,6 +78,7 @@ def segmentation_model(
             part,
             background_per_series=settings.background_per_series,
             seed=settings.seed,
+            consensus_level=settings.consensus_level,
         )
         for part in ("train", "validation")
     )
@@ -61,7 +89,9 @@ def segmentation_model(
         "Seven slices in HU to the logit that a pixel of the middle one is nodule.",
         settings,
         subsets,
+        certificate,
         lambda on_epoch: train_unet(train, validation, settings, on_epoch),
+        learned_from=count_masks(train, validation),
     )
 
 
@@ -71,7 +101,7 @@ def segmentation_model(
     code_version="1",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
-    deps=[crops],
+    deps=[crops, leakage_certificate],
 )
 def nodule_model(
     context: dg.AssetExecutionContext,
@@ -85,7 +115,7 @@ def nodule_model(
 
     opened = home.open()
     settings = settings_of(config, ClassifierSettings)
-    subsets = subsets_to_use(context, config, opened.crops)
+    subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
     return record_training(
         context,
@@ -94,6 +124,7 @@ def nodule_model(
         "A crop of 32 x 48 x 48 voxels in HU to two logits: no nodule, nodule.",
         settings,
         subsets,
+        certificate,
         lambda on_epoch: train_nodule_model(crop_set, settings, on_epoch),
     )
 
@@ -104,7 +135,7 @@ def nodule_model(
     code_version="1",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
-    deps=[crops, nodule_model],
+    deps=[crops, nodule_model, leakage_certificate],
 )
 def malignancy_model(
     context: dg.AssetExecutionContext,
@@ -122,9 +153,11 @@ def malignancy_model(
 
     opened = home.open()
     settings = settings_of(config, MalignancySettings)
-    subsets = subsets_to_use(context, config, opened.crops)
+    subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
-    pretrained, _ = read_model(fetch(opened, model_uri(NODULE, CHALLENGER)), CropClassifier)
+    address = model_uri(NODULE, CHALLENGER)
+    pretrained, card = read_model(fetch(opened, address), CropClassifier)
+    refuse_other_split(card, certificate, address)
     return record_training(
         context,
         tracking,
@@ -132,5 +165,6 @@ def malignancy_model(
         "A crop of 32 x 48 x 48 voxels in HU to two logits: not malignant, malignant.",
         settings,
         subsets,
+        certificate,
         lambda on_epoch: train_malignancy_model(pretrained, crop_set, settings, on_epoch),
     )

@@ -11,7 +11,9 @@ import pytest
 
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.froc import froc, operating_point
+from lung_pipeline.evaluation.intervals import Estimate
 from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.roc import roc_auc
 from lung_pipeline.evaluation.scorecard import (
     Scorecard,
@@ -23,9 +25,23 @@ from lung_pipeline.evaluation.scorecard import (
 NODULES = pd.DataFrame(
     {"series_uid": ["a", "b"], "x_mm": 0.0, "y_mm": 0.0, "z_mm": 0.0, "diameter_mm": 6.0}
 )
+READERS = ReadersFigures(
+    rule={"name": "mean", "version": 1, "threshold": 3.5},
+    num_patients=21,
+    num_unknown=5,
+    num_unrated=4,
+    num_left_out=2,
+    num_malignant_called_malignant=3,
+    num_malignant_called_benign=1,
+    num_benign_called_malignant=0,
+    num_benign_called_benign=6,
+    sensitivity=Estimate(0.75, 0.3, 0.95),
+    specificity=Estimate(1.0, 0.61, 1.0),
+    auc_of_mean_rating=Estimate(1.0, None, None),
+)
 
 
-def scorecard(num_nodules: int = 2) -> Scorecard:
+def scorecard(num_nodules: int = 2, readers: ReadersFigures | None = None) -> Scorecard:
     """One nodule of two found at 0.9; one false positive at 0.4; two scans."""
     nodules = NODULES.iloc[:num_nodules]
     findings = NODULES.assign(score=[0.9, 0.4], x_mm=[1.0, 50.0])
@@ -45,19 +61,32 @@ def scorecard(num_nodules: int = 2) -> Scorecard:
         split=SplitCertificate({"kind": "hash", "seed": 7}, {"train": 5, "test": 2}, 0),
         provenance={"code": "0.1.0"},
         made_at="2026-01-02T03:04:05Z",
+        readers=readers,
     )
 
 
-def test_json_and_back_is_the_identity() -> None:
-    card = scorecard()
+@pytest.mark.parametrize("readers", [None, READERS])
+def test_json_and_back_is_the_identity(readers: ReadersFigures | None) -> None:
+    card = scorecard(readers=readers)
     assert Scorecard.from_json(json.loads(json.dumps(card.as_json()))) == card
 
 
-@pytest.mark.parametrize("damage", ["missing", "unknown"])
+def test_a_record_from_before_the_readers_is_still_read() -> None:
+    card = scorecard()
+    record = card.as_json()
+    del record["readers"]
+    assert Scorecard.from_json(record) == card
+
+
+@pytest.mark.parametrize("damage", ["missing", "missing of readers", "readers", "unknown"])
 def test_a_record_of_other_fields_is_refused(damage: str) -> None:
-    record = scorecard().as_json()
+    record = scorecard(readers=READERS).as_json()
     if damage == "missing":
         del record["detection"]["cpm"]
+    elif damage == "missing of readers":
+        del record["readers"]["sensitivity"]["low"]
+    elif damage == "readers":
+        record["readers"] = []
     else:
         record["colour"] = "green"
     with pytest.raises(StoreError, match="exactly the fields"):
@@ -76,8 +105,31 @@ def test_metrics_hold_the_figures_worked_by_hand() -> None:
     assert (metrics["malignancy/num_malignant"], metrics["malignancy/num_benign"]) == (1, 2)
 
 
+def test_metrics_hold_the_readers_with_their_intervals() -> None:
+    metrics = scorecard(readers=READERS).metrics()
+    of_readers = {name: figure for name, figure in metrics.items() if name.startswith("readers/")}
+    assert of_readers == {
+        "readers/num_patients": 21,
+        "readers/num_unknown": 5,
+        "readers/num_unrated": 4,
+        "readers/num_left_out": 2,
+        "readers/num_malignant_called_malignant": 3,
+        "readers/num_malignant_called_benign": 1,
+        "readers/num_benign_called_malignant": 0,
+        "readers/num_benign_called_benign": 6,
+        "readers/sensitivity": 0.75,
+        "readers/sensitivity_low": 0.3,
+        "readers/sensitivity_high": 0.95,
+        "readers/specificity": 1.0,
+        "readers/specificity_low": 0.61,
+        "readers/specificity_high": 1.0,
+        "readers/auc_of_mean_rating": 1.0,
+    }
+    assert not any(name.startswith("readers/") for name in scorecard().metrics())
+
+
 def test_metric_names_are_valid_for_mlflow() -> None:
-    names = scorecard().metrics()
+    names = scorecard(readers=READERS).metrics()
     assert "detection/sensitivity_at_0.125_fp_per_scan" in names
     assert all(re.fullmatch(r"[A-Za-z0-9_./-]+", name) for name in names)
 

@@ -207,3 +207,30 @@ def test_excluded_mark_takes_a_false_positive_out_of_both_parts() -> None:
 def test_part_without_patients_is_refused_in_words() -> None:
     with pytest.raises(SettingError, match=r"part 'train' of subset0.*must have patients"):
         _card(_evaluation(), part="train")
+
+
+def test_readers_are_held_against_the_diagnoses_of_all_parts() -> None:
+    nodules = _nodules()
+    of_series = _series().set_index("series_uid")["patient_id"]
+    rated = nodules.assign(
+        patient_id=nodules["series_uid"].map(of_series),
+        ratings=nodules["is_malignant"].map({True: "5,5", False: "1"}).fillna("").astype("str"),
+    )
+    rated.loc[0, ["ratings", "is_malignant"]] = ["1,2", False]
+    diagnoses = pd.DataFrame({"patient_id": ["V", "T1", "T2"], "diagnosis": [2, 3, 1]})
+    rule = {"name": "two-of-readers"}
+    evaluation = _evaluation(nodules=rated, diagnoses=diagnoses, malignancy_rule=rule)
+
+    readers = _card(evaluation, part="test").readers
+
+    assert readers is not None
+    assert readers.rule == rule
+    assert readers.num_compared == readers.num_patients == 3
+    # V is of the validation part; T1 is called malignant, T2 too.
+    assert (readers.num_malignant_called_malignant, readers.num_malignant_called_benign) == (1, 1)
+    assert (readers.num_benign_called_malignant, readers.num_benign_called_benign) == (1, 0)
+    assert readers == _card(evaluation, part="validation").readers
+
+
+def test_without_diagnoses_the_readers_are_not_judged() -> None:
+    assert _card(_evaluation()).readers is None

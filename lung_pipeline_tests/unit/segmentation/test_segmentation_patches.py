@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,28 @@ def test_nodules_are_marked_together_at_their_own_places() -> None:
     assert not mark_nodules(voxels_hu, GRID, []).any()
 
 
+def _outlined(voxels_irc: list[tuple[int, int, int]], diameter_mm: float = 4.0) -> NoduleMark:
+    """A nodule in the middle of the scan, with what its readers enclose."""
+    return replace(_mark(6, 55, 60, diameter_mm), voxels_irc=np.asarray(voxels_irc))
+
+
+def test_what_the_readers_enclose_is_the_mask_and_nothing_is_grown() -> None:
+    solid = np.full(SHAPE_IRC, 40, dtype=np.int16)
+    voxels_irc = [(5, 54, 60), (6, 55, 60), (6, 55, 61)]
+    mask = mark_nodules(solid, GRID, [_outlined(voxels_irc)])
+    assert [tuple(place) for place in np.argwhere(mask).tolist()] == voxels_irc
+
+
+def test_a_nodule_with_outlines_and_one_without_are_marked_each_in_its_way() -> None:
+    lung = np.full(SHAPE_IRC, -850, dtype=np.int16)
+    lung[2, 20, 30:33] = 40
+    marks = [_outlined([(6, 55, 60)]), _mark(2, 20, 30)]
+    assert [mark.is_from_contours for mark in marks] == [True, False]
+    grown = [(2, 20, 30), (2, 20, 31), (2, 20, 32)]
+    mask = mark_nodules(lung, GRID, marks)
+    assert [tuple(place) for place in np.argwhere(mask).tolist()] == [*grown, (6, 55, 60)]
+
+
 @pytest.mark.parametrize("place", [(-1, 20, 30), (12, 20, 30), (5, 110, 3), (5, 3, -1)])
 def test_a_nodule_outside_its_scan_is_refused(place: tuple[int, int, int]) -> None:
     with pytest.raises(AnnotationError, match="must lie inside its scan"):
@@ -97,6 +120,17 @@ def test_a_nodules_region_has_its_slices_one_more_on_each_side_and_context() -> 
     assert region.mask.shape == (5, REGION_SIZE, REGION_SIZE)
     assert region.slices_hu.shape == (5 + 6, REGION_SIZE, REGION_SIZE)
     assert region.slices_hu[:, 48, 48].tolist() == list(range(1, 12))
+
+
+@pytest.mark.parametrize(("index", "num_slices"), [(6, 5), (5, 5), (8, 7), (3, 9)])
+def test_a_region_holds_every_slice_the_readers_outlined(index: int, num_slices: int) -> None:
+    # 4 mm reach 1 slice from the middle; what is outlined may lie farther, to either side.
+    mark = _outlined([(6, 55, 60), (index, 55, 60)])
+    mask = mark_nodules(_numbered_slices(), GRID, [mark])
+    region = nodule_region(_numbered_slices(), mask, GRID, mark)
+    assert len(region.mask) == num_slices
+    assert region.mask.sum() == mask.sum()
+    assert not region.mask[[0, -1]].any()
 
 
 def test_the_centre_lies_in_the_middle_of_its_region() -> None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lung_pipeline.errors import AnnotationError
 from lung_pipeline.learning.loop import Epoch
 from lung_pipeline.segmentation.patches import Region
 from lung_pipeline.segmentation.settings import SegmentationSettings
-from lung_pipeline.segmentation.training import Regions, train_unet, validate_unet
+from lung_pipeline.segmentation.training import Regions, count_masks, train_unet, validate_unet
 from lung_pipeline.segmentation.unet import UNet
 
 SETTINGS = SegmentationSettings(
@@ -72,6 +73,19 @@ def test_background_is_optional_and_nodules_are_not() -> None:
         train_unet(only_background, only_nodules, short)
     with pytest.raises(AnnotationError, match="the validation part must have at least one nodule"):
         train_unet(only_nodules, only_background, short)
+
+
+def test_masks_are_counted_over_all_parts_by_how_they_came_about() -> None:
+    parts = [Regions([], [], 5, 2), Regions([], [], 1, 3), Regions([], [])]
+    assert count_masks(*parts) == {"masks_from_contours": 6, "masks_grown": 5}
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1])
+def test_level_of_consensus_outside_its_range_is_refused(level: float) -> None:
+    with pytest.raises(ValidationError, match="consensus_level"):
+        SegmentationSettings(consensus_level=level)
+    assert SegmentationSettings().consensus_level == 0.5
+    assert SegmentationSettings(consensus_level=1).consensus_level == 1
 
 
 class _Dense(nn.Module):

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the leakage certificate of a home, keeps it, and refuses to train without it.
+
+Belongs here: which tables are read and which must match. Does not belong here: the checks
+themselves (``leakage.py``) and the form of the certificate (``certificate.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lung_pipeline.annotations.balance import shares_of_parts
+from lung_pipeline.annotations.splits import PARTS, patients_in_two_subsets, split_from_json
+from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
+from lung_pipeline.crops.certificate import LeakageCertificate, PartCounts, SubsetPrint
+from lung_pipeline.crops.duplicates import DuplicateSearch, find_duplicates
+from lung_pipeline.crops.leakage import leak_checks, rule_checks
+from lung_pipeline.crops.store import INDEX, CropSet, open_crops, read_signatures
+from lung_pipeline.ct.subset import VOLUMES
+from lung_pipeline.errors import StoreError
+from lung_pipeline.home import Home, written_whole
+from lung_pipeline.tables import fingerprint, read_origin, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def subsets_with_crops(home: Home) -> list[str]:
+    """The subsets of a home that have candidates and crops, sorted: what can be certified."""
+    tables = home.manifest(CANDIDATES, "any").parent.glob("[!.]*.parquet")
+    return sorted(path.stem for path in tables if (home.crops(path.stem) / INDEX).is_file())
+
+
+def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
+    """Check the split of some subsets, all together.
+
+    Raises:
+        StoreError: no subset, a table that has not been made, or crops of other candidates.
+    """
+    if not subsets:
+        raise StoreError(
+            value="no subset",
+            place=home.certificate,
+            rule="a certificate must cover at least one subset with candidates and crops",
+            cure="Materialize the crops of a subset first (job `ingest`).",
+        )
+    chosen = sorted(set(subsets))
+    prints = {subset: _print_of(home, subset) for subset in chosen}
+    series = _with_hashes(home, read_series_of(home, chosen), chosen)
+    crops = open_crops([home.crops(subset) for subset in chosen])
+    rules = _rules(home, chosen)
+    split = split_from_json(next(iter(rules.values())))
+    duplicates = _duplicates(home, chosen, crops)
+    nodules = crops.index[crops.index["is_nodule"]]
+    return LeakageCertificate(
+        split_sha256=_split_sha256(series),
+        rule=split.as_json(),
+        subsets=prints,
+        parts={part: _counts(series, crops.index, part) for part in PARTS},
+        patients_in_two_subsets=patients_in_two_subsets(series),
+        balance=shares_of_parts(nodules),
+        checks=(
+            *rule_checks(series, rules, split),
+            *leak_checks(series, crops.index, duplicates),
+        ),
+    )
+
+
+def write_certificate(home: Home, certificate: LeakageCertificate) -> None:
+    """Keep the certificate of a home, passed or not, whole or not at all."""
+    with written_whole(home.certificate) as temporary:
+        temporary.write_text(certificate.as_text())
+
+
+def read_certificate(home: Home) -> LeakageCertificate:
+    """The certificate of a home; ``StoreError`` where there is none or it cannot be read."""
+    try:
+        text = home.certificate.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _uncertified(home, "no certificate") from error
+    return LeakageCertificate.from_text(text, home.certificate)
+
+
+def refuse_uncertified(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
+    """The certificate under which these subsets may be learned from.
+
+    Raises:
+        StoreError: none, one that failed, or one of other tables than these subsets have now.
+    """
+    certificate = read_certificate(home)
+    if not certificate.passed:
+        raise _uncertified(home, f"one that failed ({certificate.faults[:1]})")
+    for subset in subsets:
+        if subset not in certificate.subsets:
+            raise _uncertified(home, f"one without {subset}")
+        if certificate.subsets[subset] != _print_of(home, subset):
+            raise _uncertified(home, f"one of other candidates or crops of {subset}")
+    return certificate
+
+
+def refuse_failed(home: Home, certificate: LeakageCertificate) -> None:
+    """``StoreError`` in one line where a check failed; the certificate has the others."""
+    if not certificate.passed:
+        raise StoreError(
+            value="; ".join(certificate.faults[:1]),
+            place=home.certificate,
+            rule="nothing of one part may be met in another",
+            cure="Correct the table of patients or take the doubled scan out, then ingest again.",
+        )
+
+
+def _uncertified(home: Home, found: str) -> StoreError:
+    return StoreError(
+        value=found,
+        place=home.certificate,
+        rule="a split must be certified, for the tables as they are, before a model learns",
+        cure="Materialize `leakage_certificate`, or run `lung-pipeline splits check`.",
+    )
+
+
+def _print_of(home: Home, subset: str) -> SubsetPrint:
+    """By what a subset is known; ``StoreError`` where its crops are not of its candidates."""
+    path, folder = home.manifest(CANDIDATES, subset), home.crops(subset)
+    candidates = fingerprint(read_table(path), read_origin(path))
+    cut_for = read_origin(folder / INDEX).get("candidates")
+    if cut_for != candidates:
+        raise StoreError(
+            value=f"those of {cut_for}",
+            place=folder,
+            rule=f"the crops must be those of the candidates as they are ({candidates})",
+            cure="Materialize the crops of this subset again.",
+        )
+    signatures = read_signatures(folder)
+    return SubsetPrint(candidates, hashlib.sha256(signatures.tobytes()).hexdigest()[:16])
+
+
+def _with_hashes(home: Home, series: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
+    """The series with the hash of their source files."""
+    import pandas as pd
+
+    columns = ["series_uid", "source_sha256"]
+    volumes = [
+        read_table(home.manifest(VOLUMES, subset), columns).assign(subset=subset)
+        for subset in subsets
+    ]
+    hashes = pd.concat(volumes, ignore_index=True)
+    hashes = hashes[hashes["series_uid"] != ""]  # a scan that was refused has no series
+    return series.merge(hashes, on=["subset", "series_uid"], how="left", validate="one_to_one")
+
+
+def _rules(home: Home, subsets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The rule of each table of candidates and of series."""
+    tables = [(stage, subset) for subset in subsets for stage in (SERIES, CANDIDATES)]
+    return {
+        f"{stage} of {subset}": dict(read_origin(home.manifest(stage, subset)).get("split", {}))
+        for stage, subset in tables
+    }
+
+
+def _duplicates(home: Home, subsets: Sequence[str], crops: CropSet) -> DuplicateSearch:
+    signatures = np.concatenate([read_signatures(home.crops(subset)) for subset in subsets])
+    part_number = np.asarray([PARTS.index(part) for part in crops.index["part"]], dtype=np.int64)
+    return find_duplicates(signatures, crops.index["series_uid"].tolist(), part_number, crops.read)
+
+
+def _split_sha256(series: pd.DataFrame) -> str:
+    rows = series[["series_uid", "patient_id", "part"]].itertuples(index=False)
+    lines = sorted({"\t".join(map(str, row)) for row in rows})
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _counts(series: pd.DataFrame, crops: pd.DataFrame, part: str) -> PartCounts:
+    of_part, cut = series[series["part"] == part], crops[crops["part"] == part]
+    return PartCounts(
+        patients=int(of_part["patient_id"].nunique()),
+        series=int(of_part["series_uid"].nunique()),
+        nodules=int(cut["is_nodule"].sum()),
+        crops=len(cut),
+    )
