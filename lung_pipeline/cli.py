@@ -33,6 +33,12 @@ class OneLineErrors(click.Group):
         except LungPipelineError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+        except OSError as error:
+            # A full disk, a folder that may not be written: a person's to put right too.
+            if error.filename is None:
+                raise
+            click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -139,9 +145,10 @@ def splits_check(named: tuple[str, ...]) -> None:
 @click.option("--threes", help="Ratings of 3: counted or ignored.")
 def label(raw: Path, rule: str, out: Path, xml: Path | None, **settings: Any) -> None:
     """Label LUNA16's nodules from the readers' own XML, by a rule that has a name."""
-    from lung_pipeline.annotations.label import label, write_labels
+    from lung_pipeline.annotations.label import label, refuse_to_replace_source, write_labels
     from lung_pipeline.annotations.rules import rule_named
 
+    refuse_to_replace_source(raw, out)
     labels = label(raw, rule_named(rule, **settings), xml)
     write_labels(labels, out)
     click.echo(labels.in_words())

@@ -96,6 +96,10 @@ class Home:
         """What was checked of the split before models may be trained on it."""
         return self.root / "tables" / "leakage_certificate.json"
 
+    def training(self, step: str, key: str) -> Path:
+        """The folder of a training that is not done yet: its checkpoint and its MLflow run."""
+        return self.root / "trainings" / checked_name(step) / checked_name(key)
+
     @property
     def scorecards(self) -> Path:
         """Scorecards, one folder for each set of models and data."""

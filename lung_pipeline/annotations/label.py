@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lung_pipeline.annotations import luna
-from lung_pipeline.annotations.lidc import LIDC_NAMES, LidcMarks, find_lidc, read_lidc
+from lung_pipeline.annotations.lidc import LIDC_NAMES, NO_MARKS, LidcMarks, find_lidc, read_lidc
 from lung_pipeline.annotations.lidc_message import NUM_READERS, Loss
 from lung_pipeline.annotations.lidc_nodules import BY_SLICE, NOT_MATCHED
 from lung_pipeline.annotations.malignancy import FROM_CSV, label_nodules
@@ -34,7 +34,7 @@ from lung_pipeline.annotations.ratings import gather_ratings
 from lung_pipeline.annotations.reads import reads_table
 from lung_pipeline.annotations.rules import MalignancyRule
 from lung_pipeline.ct.reading import read_grid, scans_in
-from lung_pipeline.errors import AnnotationError, LungPipelineError
+from lung_pipeline.errors import AnnotationError, LungPipelineError, SettingError
 from lung_pipeline.home import written_whole
 
 if TYPE_CHECKING:
@@ -106,16 +106,37 @@ class Labels:
         return "\n".join(lines)
 
 
+def refuse_to_replace_source(raw: Path, out: Path) -> None:
+    """Refuse to write labels over a table they are made from.
+
+    Raises:
+        SettingError: ``out`` is one of LUNA16's tables in ``raw``.
+    """
+    names = (luna.ANNOTATIONS_FILE, luna.EXCLUDED_FILE, luna.RATINGS_FILE)
+    sources = [raw / name for name in names]
+    if out.exists() and any(out.samefile(path) for path in sources if path.is_file()):
+        raise SettingError(
+            value=out,
+            place="the table of labels",
+            rule="it must not take the place of a table it is made from",
+            cure="Name another file with --out.",
+        )
+
+
 def write_labels(labels: Labels, out: Path) -> None:
     """Write the table as csv, and beside it what was lost, if anything was."""
     import pandas as pd
 
     with written_whole(out) as temporary:
         labels.table.to_csv(temporary, index=False)
+    list_of_lost = out.with_suffix(LOSSES_ENDING)
     if labels.losses:
         lost = pd.DataFrame([asdict(loss) for loss in labels.losses])
-        with written_whole(out.with_suffix(LOSSES_ENDING)) as temporary:
+        with written_whole(list_of_lost) as temporary:
             lost.to_csv(temporary, index=False)
+    else:
+        # That of an earlier table would be taken for this one's.
+        list_of_lost.unlink(missing_ok=True)
 
 
 def label(raw: Path, rule: MalignancyRule, xml: Path | None = None) -> Labels:
@@ -139,7 +160,7 @@ def label(raw: Path, rule: MalignancyRule, xml: Path | None = None) -> Labels:
             cure="Put TCIA's LIDC-XML-only.zip there, or name it with --xml.",
         )
     wanted = set(annotations["series_uid"])
-    lidc = read_lidc(source, wanted) if source else LidcMarks({}, (), {}, {})
+    lidc = read_lidc(source, wanted) if source else NO_MARKS
     reads, hollow = reads_table(lidc)
     frames, unread = _frames(raw, lidc, wanted)
     from_csv = luna.read_ratings(csv) if csv.is_file() else None
@@ -192,7 +213,7 @@ def _as_written(labelled: pd.DataFrame, rule: MalignancyRule) -> pd.DataFrame:
         mal_bool=label.astype("object").where(label.notna(), ""),
         mal_details=pd.Series(lists, index=labelled.index, dtype="str"),
         label=words,
-        rule=f"{rule.name} v{rule.version}",
+        rule=rule.in_words(),
     )
     return table.rename(columns=_AS_PUBLISHED)[[*_AS_PUBLISHED.values(), *_OURS]]
 

@@ -74,6 +74,10 @@ class LidcMarks:
     """For each series the file its message came from and that file's SHA-256."""
 
 
+NO_MARKS = LidcMarks({}, (), {}, {})
+"""What there is to know where there is no XML."""
+
+
 def find_lidc(raw: Path) -> Path | None:
     """The readers' XML in the folder of the raw data; None where there is none."""
     return next((raw / name for name in LIDC_NAMES if (raw / name).exists()), None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lung_pipeline.annotations.contours import Contour
-from lung_pipeline.annotations.lidc import LidcMarks, find_lidc, read_lidc
+from lung_pipeline.annotations.lidc import NO_MARKS, LidcMarks, find_lidc, read_lidc
 from lung_pipeline.annotations.lidc_message import Loss
 from lung_pipeline.annotations.reads import reads_table
 from lung_pipeline.ct.subset import series_with_volume
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 READS, CONTOURS, LOSSES = "lidc_reads", "lidc_contours", "lidc_losses"
 """The three tables of a subset: readers' marks, the points of their outlines, what was lost."""
-
-NOTHING = LidcMarks({}, (), {}, {})
-"""What there is to know where there is no XML."""
 
 _POINTS = {
     "series_uid": "str",
@@ -48,7 +45,7 @@ def make_lidc_reads(home: Home, subset: str) -> tuple[pd.DataFrame, dict[str, in
     """
     source = find_lidc(home.raw)
     wanted = series_with_volume(home, subset)
-    lidc = read_lidc(source, set(wanted)) if source else NOTHING
+    lidc = read_lidc(source, set(wanted)) if source else NO_MARKS
     reads, hollow = reads_table(lidc)
     losses = _losses_table([*lidc.losses, *hollow])
     origin = {"stage": READS, "sources": dict(lidc.sources)}

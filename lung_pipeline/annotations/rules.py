@@ -63,6 +63,11 @@ class MalignancyRule:
         """Name, version and settings, for the origin of an artefact."""
         return {"name": self.name, "version": self.version, **asdict(self)}
 
+    def in_words(self) -> str:
+        """The same on one line: "mean v1 (threshold 3.0, ties left out, threes counted)"."""
+        settings = ", ".join(f"{setting} {value}" for setting, value in asdict(self).items())
+        return f"{self.name} v{self.version}" + (f" ({settings})" if settings else "")
+
 
 @dataclass(frozen=True, slots=True)
 class TwoOfReaders(MalignancyRule):
@@ -120,7 +125,7 @@ class MedianRating(MalignancyRule):
 
 @dataclass(frozen=True, slots=True)
 class Majority(MalignancyRule):
-    """Malignant if more readers gave 4 or 5 than did not, benign if fewer."""
+    """Malignant if more of the readers who count gave 4 or 5 than did not, benign if fewer."""
 
     name: ClassVar[str] = "majority"
     version: ClassVar[int] = 1
@@ -158,7 +163,8 @@ def rule_named(name: str, **settings: object) -> MalignancyRule:
     known = tuple(field.name for field in fields(RULES[name]))
     for key in given:
         if key not in known:
-            raise _unfit(name, repr(key), "its settings must be among", known or ("none",))
+            rule = "its settings must be among" if known else "the rule must be given"
+            raise _unfit(name, repr(key), rule, known or ("no settings",))
     return RULES[name](**given)
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.candidates import CandidateTable, build_candidates
+from lung_pipeline.annotations.lidc_nodules import BY_SLICE
 from lung_pipeline.annotations.lidc_subset import READS
 from lung_pipeline.annotations.malignancy import NO_CONTOURS
 from lung_pipeline.annotations.pixel_frame import GridFrame, has_readers_pixels
@@ -50,18 +52,22 @@ def make_candidates(
     raw, series_uids = home.raw, series_with_volume(home, subset)
     annotations = luna.read_annotations(raw / luna.ANNOTATIONS_FILE)
     patients = _if_there(raw / luna.PATIENTS_FILE, luna.read_patients)
+    rated = _rated(home, subset, annotations)
     made = build_candidates(
         subset=subset,
         series_uids=series_uids,
         annotations=annotations,
         candidates=luna.read_candidates(luna.candidates_file(raw)),
         excluded=_if_there(raw / luna.EXCLUDED_FILE, luna.read_excluded),
-        ratings=_rated(home, subset, annotations),
+        ratings=rated,
         patients=patients,
         split=split,
         rule=rule,
         subsets_of_patient=_subsets_of_patients(home, patients),
     )
+    # Of a file as a converter left it: its pixels are not the readers', only its slices are.
+    by_slice = int((rated["matched_by"] == BY_SLICE).sum())
+    made = replace(made, counts={**made.counts, "nodules_matched_by_slice": by_slice})
     origin = {
         "stage": CANDIDATES,
         "split": split.as_json(),

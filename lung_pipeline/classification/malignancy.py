@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from lung_pipeline.classification.training import Task, train_classifier
 from lung_pipeline.crops.sampling import Group
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.errors import SettingError
-from lung_pipeline.learning.loop import Epoch
+from lung_pipeline.learning.epoch import Epoch
 from lung_pipeline.learning.seeds import seeded
 
 
@@ -28,11 +29,12 @@ def train_malignancy_model(
     crops: CropSet,
     settings: MalignancySettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> tuple[CropClassifier, list[Epoch]]:
     """Fine-tune a copy of the nodule model; returns the best epoch's model."""
     seeded(settings.seed)
     model = prepare_for_fine_tuning(nodule_model, settings.depth)
-    history = train_classifier(model, malignancy_task(crops), settings, on_epoch)
+    history = train_classifier(model, malignancy_task(crops), settings, on_epoch, checkpoint)
     return model.requires_grad_(requires_grad=True).eval(), history
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from lung_pipeline.crops.augmentation_settings import AugmentationSettings
 from lung_pipeline.learning.settings import TrainingSettings
 
 
-class ClassifierSettings(TrainingSettings):
-    """How the nodule model is trained."""
+class ClassifierSettings(TrainingSettings, AugmentationSettings):
+    """How the nodule model is trained, and how its crops are changed."""
 
     epochs: int = Field(default=40, ge=1)
     """Passes; the best one's weights are kept."""

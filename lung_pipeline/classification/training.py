@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,12 @@ from lung_pipeline.crops.store import CropSet
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.errors import AnnotationError
 from lung_pipeline.learning.device import pick_device
-from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, fit
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch
+from lung_pipeline.learning.loop import fit
 from lung_pipeline.learning.metrics import Confusion
-from lung_pipeline.learning.seeds import seeded
+from lung_pipeline.learning.seeds import seeded, seeded_for
 
-CropBatch = tuple[Tensor, Tensor]
+CropBatch = tuple[Tensor, ...]
 """Crops in HU (batch, 1, 32, 48, 48) and labels (batch,)."""
 
 
@@ -71,8 +73,16 @@ def train_classifier(
     task: Task,
     settings: ClassifierSettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train the parameters that want gradients; the model ends with its best epoch's weights.
+
+    Args:
+        model: changed in place.
+        task: what is told apart.
+        settings: how long, how fast, from which seed.
+        on_epoch: told each epoch as it ends.
+        checkpoint: where the state is kept, so that an interrupted training goes on.
 
     Raises:
         AnnotationError: a group of training crops, or the validation part, is empty.
@@ -84,11 +94,11 @@ def train_classifier(
             rule="there must be at least one, to choose the epoch by",
             cure="Add subsets that have such candidates, or check the ratings and the split.",
         )
-    rng = np.random.default_rng(settings.seed)
     device = pick_device(settings.device)
     fast_layout(model.to(device))
 
-    def batches() -> Iterator[CropBatch]:
+    def batches(epoch: int) -> Iterator[CropBatch]:
+        rng = seeded_for(settings.seed, epoch)
         drawn = balanced_batches(
             task.train,
             batch_size=settings.batch_size,
@@ -97,18 +107,19 @@ def train_classifier(
         )
         for rows in drawn:
             crops_hu = torch.from_numpy(task.crops.read(rows))[:, None].to(device).float()
-            turned = augmentation.apply(crops_hu, augmentation.draw(len(rows), rng))
+            turned = augmentation.apply(crops_hu, augmentation.draw(len(rows), rng, settings))
             yield turned, torch.from_numpy(task.labels[rows]).to(device)
 
     validation_crops = task.crops.read(task.validation)
     validation_labels = task.labels[task.validation]
     return fit(
         model,
-        Schedule(settings.epochs, settings.steps_per_epoch, settings.learning_rate),
+        settings.schedule(),
         batches=batches,
         loss=crop_loss,
         validate=lambda trained: validate_classifier(trained, validation_crops, validation_labels),
         on_epoch=on_epoch,
+        checkpoint=checkpoint,
     )
 
 
@@ -116,11 +127,12 @@ def train_nodule_model(
     crops: CropSet,
     settings: ClassifierSettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> tuple[CropClassifier, list[Epoch]]:
     """Train the nodule model from random weights; returns the best epoch's model."""
     seeded(settings.seed)
     model = CropClassifier()
-    history = train_classifier(model, nodule_task(crops), settings, on_epoch)
+    history = train_classifier(model, nodule_task(crops), settings, on_epoch, checkpoint)
     return model.eval(), history
 
 

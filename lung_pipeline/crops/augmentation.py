@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops as they might have been: mirrored, shifted, scaled, turned about the head-foot axis.
+"""Crops and patches as they might have been: mirrored, shifted, scaled, turned, noisy.
 
-Drawn first, as a value that can be logged and replayed; then applied to a whole batch on its
-device, each sample by its own matrix. (In the reference design one matrix serves a batch, and its
-shift never acts, because it is written into a row that is cut off.)
+Belongs here: what a drawn augmentation does to voxels, on their device, each sample in its own
+way. Does not belong here: how it is drawn, and the convention of its axes (``augmentation_draw``).
+
+Turning is about the head-foot axis, so a whole turn, scaling and shift is one resampling of a
+slice's rows and columns, the same for all slices of a sample, and one along the slices: a quarter
+of the time of a resampling in three dimensions, with the same result. (In the reference design one
+matrix serves a batch, and its shift never acts, because it is written into a row that is cut off.)
+
+Beyond the border an image's edge is repeated: a corner filled with air would be in nearly every
+turned sample and in no scan, and would move the mean that the networks' first batch norm learns.
+A mask is empty there. Images are interpolated linearly; a mask takes the nearest voxel, because
+half of a linear mask rounds corners off: a nodule of one voxel would lose a third of its area.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,51 +25,146 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MAX_SHIFT = 0.1
-"""Of half the crop along each axis: up to 1.6 slices and 2.4 pixels."""
+from lung_pipeline.crops.augmentation_draw import Augmentation, Floats, draw, from_json
+from lung_pipeline.errors import SettingError
 
-MAX_SCALING = 0.15
-"""Smaller or larger by up to this share."""
-
-NOISE_HU = 15.0
-"""Standard deviation of the added noise: about that of a low-dose chest CT."""
+__all__ = ["Augmentation", "apply", "draw", "from_json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What is done to each sample of a batch."""
-
-    matrices: npt.NDArray[np.float32]
-    """Output to input coordinates in [-1, 1], order (column, row, index), shape (batch, 3, 4)."""
-
-    noise_seed: int
-    """Seed of the noise."""
+@overload
+def apply(images_hu: Tensor, augmentation: Augmentation) -> Tensor: ...
+@overload
+def apply(
+    images_hu: Tensor, augmentation: Augmentation, masks: Tensor
+) -> tuple[Tensor, Tensor]: ...
 
 
-def draw(batch_size: int, rng: np.random.Generator) -> Augmentation:
-    """Draw an augmentation for each sample of a batch."""
-    mirror = rng.choice([-1.0, 1.0], size=(batch_size, 3))
-    scale = rng.uniform(1 - MAX_SCALING, 1 + MAX_SCALING, size=(batch_size, 1))
-    angle = rng.uniform(0, 2 * np.pi, size=batch_size)
-    matrices = np.zeros((batch_size, 3, 4), dtype=np.float32)
-    matrices[:, 0, 0], matrices[:, 0, 1] = np.cos(angle), -np.sin(angle)
-    matrices[:, 1, 0], matrices[:, 1, 1] = np.sin(angle), np.cos(angle)
-    matrices[:, 2, 2] = 1
-    matrices[:, :, :3] *= (mirror * scale)[:, None, :]
-    matrices[:, :, 3] = rng.uniform(-MAX_SHIFT, MAX_SHIFT, size=(batch_size, 3))
-    return Augmentation(matrices, int(rng.integers(2**31)))
-
-
-def apply(crops_hu: Tensor, augmentation: Augmentation) -> Tensor:
-    """One resampling of each crop, then noise.
+def apply(
+    images_hu: Tensor, augmentation: Augmentation, masks: Tensor | None = None
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Resample each sample with its mask, then add noise to the image.
 
     Args:
-        crops_hu: float HU, (batch, 1, index, row, column); rows and columns equal in number.
+        images_hu: HU of any type: crops (batch, 1, index, row, column), or the slices of patches
+            (batch, slice, row, column), whose order is mirrored and which are not resampled.
         augmentation: drawn for as many samples.
+        masks: of crops in their shape; of patches, the middle slice's (batch, 1, row, column).
+
+    Returns:
+        The images as float32, with the masks, in their own type, where there are any. Where
+        nothing is to be done they are the tensors given; those are never changed.
+
+    Raises:
+        SettingError: slices of a patch are to be shifted.
     """
-    matrices = torch.from_numpy(augmentation.matrices).to(crops_hu.device)
-    grid = functional.affine_grid(matrices, list(crops_hu.shape), align_corners=False)
-    resampled = functional.grid_sample(crops_hu, grid, padding_mode="border", align_corners=False)
-    generator = torch.Generator(device=crops_hu.device).manual_seed(augmentation.noise_seed)
-    noise = torch.randn(crops_hu.shape, generator=generator, device=crops_hu.device)
-    return resampled + NOISE_HU * noise
+    _refuse_misfit(images_hu, augmentation)
+    with torch.no_grad():
+        moved = _moved(images_hu.float(), augmentation, is_mask=False)
+        noisy = _with_noise(moved, augmentation)
+        if masks is None:
+            return noisy
+        marks = _moved(masks.float(), augmentation, is_mask=True)
+        return noisy, marks.to(masks.dtype)
+
+
+def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation) -> None:
+    if len(images_hu) != len(augmentation):
+        raise ValueError(f"{len(images_hu)} samples, but {len(augmentation)} were drawn for")
+    if images_hu.ndim == 4 and augmentation.shift_irc[:, 0].any():
+        raise SettingError(
+            value=f"up to {np.abs(augmentation.shift_irc[:, 0]).max():.3g} slices",
+            place="augmentation of patches, shift_slices",
+            rule="the slices of a patch cannot be shifted",
+            cure="Set shift_slices to 0.",
+        )
+
+
+def _moved(images: Tensor, augmentation: Augmentation, *, is_mask: bool) -> Tensor:
+    """Everything but noise."""
+    is_crop = images.ndim == 5
+    slices = images[:, 0] if is_crop else images  # (batch, index, row, column)
+    of_slices = augmentation.source_positions(0, slices.shape[1], is_scaled=is_crop)
+    slices = _along(slices, 1, of_slices, is_mask=is_mask)
+    if augmentation.is_turned:
+        slices = _in_plane(slices, augmentation, is_mask=is_mask)
+    else:
+        for axis in (1, 2):
+            positions = augmentation.source_positions(axis, slices.shape[axis + 1])
+            slices = _along(slices, axis + 1, positions, is_mask=is_mask)
+    return slices[:, None] if is_crop else slices
+
+
+def _along(slices: Tensor, dim: int, positions: Floats, *, is_mask: bool) -> Tensor:
+    """Resample one dimension; whole positions give the voxels there to the bit."""
+    last = slices.shape[dim] - 1
+    if (positions == np.arange(last + 1)).all():
+        return slices
+    if is_mask:
+        nearest = np.floor(positions + 0.5)
+        inside = _beside((nearest >= 0) & (nearest <= last), slices, dim)
+        return _taken(slices, dim, nearest.clip(0, last)) * inside
+    clipped = positions.clip(0, last)
+    lower = np.floor(clipped)
+    if (lower == clipped).all():
+        return _taken(slices, dim, lower)
+    upper = _taken(slices, dim, np.minimum(lower + 1, last))
+    weight = _beside((clipped - lower).astype(np.float32), slices, dim)
+    return _taken(slices, dim, lower).lerp(upper, weight)
+
+
+def _taken(slices: Tensor, dim: int, places: Floats) -> Tensor:
+    """The voxels at (batch, n) whole places along a dimension, of each sample its own."""
+    index = torch.from_numpy(places.astype(np.int64)).to(slices.device)
+    samples = torch.arange(len(slices), device=slices.device)[:, None]
+    return slices.movedim(dim, 1)[samples, index].movedim(1, dim).contiguous()
+
+
+def _beside(values: npt.NDArray[Any], slices: Tensor, dim: int) -> Tensor:
+    """(batch, n) values in a shape that goes with the slices along a dimension."""
+    shape = [len(slices), 1, 1, 1]
+    shape[dim] = -1
+    return torch.from_numpy(values).to(slices.device).reshape(shape)
+
+
+def _in_plane(slices: Tensor, augmentation: Augmentation, *, is_mask: bool) -> Tensor:
+    """Resample rows and columns together; all slices of a sample take the same way."""
+    return functional.grid_sample(
+        slices,
+        _plane_grid(augmentation, slices),
+        mode="nearest" if is_mask else "bilinear",
+        padding_mode="zeros" if is_mask else "border",
+        align_corners=False,
+    )
+
+
+def _plane_grid(augmentation: Augmentation, slices: Tensor) -> Tensor:
+    """Where each voxel comes from, as ``grid_sample`` wants it: (batch, row, column, [x, y]).
+
+    Sums of products instead of torch's ``affine_grid``, whose matrix product is at the mercy of
+    TF32: ten bits would misplace voxels by a twentieth.
+    """
+    num_rows, num_columns = slices.shape[2:]
+    angle = np.deg2rad(augmentation.angle_deg)
+    numbers = [np.cos(angle), np.sin(angle), augmentation.scale]
+    values = np.stack([*numbers, *augmentation.mirror_irc.T[1:], *augmentation.shift_irc.T[1:]])
+    per_sample = torch.from_numpy(values).float().to(slices.device)
+    cos, sin, scale, mirror_y, mirror_x, shift_y, shift_x = per_sample[:, :, None, None]
+    x = _from_center(num_columns, slices)[None, None, :] - shift_x
+    y = _from_center(num_rows, slices)[None, :, None] - shift_y
+    x_in = mirror_x * (cos * x + sin * y) / scale
+    y_in = mirror_y * (cos * y - sin * x) / scale
+    return torch.stack([x_in * (2 / num_columns), y_in * (2 / num_rows)], dim=-1)
+
+
+def _from_center(size: int, slices: Tensor) -> Tensor:
+    return torch.arange(size, device=slices.device, dtype=torch.float32) - (size - 1) / 2
+
+
+def _with_noise(images_hu: Tensor, augmentation: Augmentation) -> Tensor:
+    if augmentation.noise_hu == 0:
+        return images_hu
+    noise = torch.empty_like(images_hu, memory_format=torch.contiguous_format)
+    generator = torch.Generator(device=images_hu.device)
+    for sample, seed in zip(noise, augmentation.noise_seeds.tolist(), strict=True):
+        sample.normal_(std=augmentation.noise_hu, generator=generator.manual_seed(seed))
+    return noise.add_(images_hu)

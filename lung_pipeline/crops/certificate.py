@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lung_pipeline.annotations.balance import Share
+from lung_pipeline.annotations.luna import PATIENTS_FILE
 from lung_pipeline.annotations.splits import PARTS
 from lung_pipeline.crops.leakage import Check
 from lung_pipeline.errors import StoreError
@@ -23,7 +24,7 @@ from lung_pipeline.errors import StoreError
 CERTIFICATE_FILE = "leakage_certificate.json"
 """Its name beside a model."""
 
-_FORM = 1
+_FORM = 2
 """Raised when the fields change."""
 
 
@@ -54,6 +55,10 @@ class SubsetPrint:
     crops: str
     """Hash of the crops' signatures: changes with what the crops show."""
 
+    volumes: str
+    """Fingerprint of the table of volumes, source files' hashes included: the segmentation learns
+    from volumes, whose crops may be older."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeakageCertificate:
@@ -81,6 +86,10 @@ class LeakageCertificate:
     checks: tuple[Check, ...]
     """What was asked and found."""
 
+    num_series_without_patient: int = 0
+    """Series that no table names a patient of: each counts as its own, and what two of them have
+    in common but their content is not known."""
+
     @property
     def passed(self) -> bool:
         """Whether every check holds; a share that is off is a warning and fails nothing."""
@@ -95,10 +104,15 @@ class LeakageCertificate:
     def faults(self) -> list[str]:
         """The checks that failed, one line each."""
         return [
-            f"{check.name} ({check.model}): {check.num_faults} faults, first {check.faults[0]}"
+            f"{check.name} ({check.model}): {check.num_faults} found, first {check.faults[0]}"
             for check in self.checks
             if not check.passed
         ]
+
+    @property
+    def first_fault(self) -> str:
+        """The first of the faults; a certificate without a check has none and has not passed."""
+        return next(iter(self.faults), "nothing was checked")
 
     def numbers(self) -> dict[str, int]:
         """The counts under flat names, to stand beside a materialization."""
@@ -112,6 +126,7 @@ class LeakageCertificate:
             "num_failed_checks": len(self.faults),
             "num_warnings": len(self.warnings),
             "num_patients_in_two_subsets": len(self.patients_in_two_subsets),
+            "num_series_without_patient": self.num_series_without_patient,
             **of_parts,
         }
 
@@ -156,6 +171,12 @@ class LeakageCertificate:
             "",
             *(f"  {share.in_words()}" for share in self.balance),
             *(f"WARNING {warning}: more than chance explains" for warning in self.warnings),
+            *self._unknown_patients(),
+            *(
+                f"WARNING no patient is in {part}"
+                for part in PARTS
+                if not self.parts[part].patients
+            ),
             "",
             *(
                 f"patient {patient} has series in {' and '.join(subsets)}"
@@ -164,6 +185,14 @@ class LeakageCertificate:
             *_verdicts(self.checks),
         ]
         return "\n".join(lines)
+
+    def _unknown_patients(self) -> list[str]:
+        if not self.num_series_without_patient:
+            return []
+        return [
+            f"WARNING {self.num_series_without_patient} series have no patient in {PATIENTS_FILE}: "
+            "each counts as one, so a patient with two of them may stand in two parts"
+        ]
 
 
 def _from_record(record: Mapping[str, Any]) -> LeakageCertificate:
@@ -176,6 +205,7 @@ def _from_record(record: Mapping[str, Any]) -> LeakageCertificate:
         patients_in_two_subsets=record["patients_in_two_subsets"],
         balance=tuple(map(Share.from_json, record["balance"])),
         checks=tuple(map(_check_from_json, record["checks"])),
+        num_series_without_patient=record["num_series_without_patient"],
     )
 
 

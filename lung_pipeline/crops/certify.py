@@ -28,6 +28,13 @@ from lung_pipeline.tables import fingerprint, read_origin, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
+_CURE_MISSING = "Materialize `leakage_certificate`, or run `lung-pipeline splits check`."
+
+_CURE_FAILED = (
+    "Correct the table of patients, take a doubled scan out, or divide all subsets by one rule; "
+    "then ingest again."
+)
+
 
 def subsets_with_crops(home: Home) -> list[str]:
     """The subsets of a home that have candidates and crops, sorted: what can be certified."""
@@ -67,6 +74,8 @@ def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
             *rule_checks(series, rules, split),
             *leak_checks(series, crops.index, duplicates),
         ),
+        # ``build_candidates`` names a patient it does not know by his series.
+        num_series_without_patient=int((series["patient_id"] == series["series_uid"]).sum()),
     )
 
 
@@ -93,12 +102,12 @@ def refuse_uncertified(home: Home, subsets: Sequence[str]) -> LeakageCertificate
     """
     certificate = read_certificate(home)
     if not certificate.passed:
-        raise _uncertified(home, f"one that failed ({certificate.faults[:1]})")
+        raise _uncertified(home, f"one that failed: {certificate.first_fault}", _CURE_FAILED)
     for subset in subsets:
         if subset not in certificate.subsets:
             raise _uncertified(home, f"one without {subset}")
         if certificate.subsets[subset] != _print_of(home, subset):
-            raise _uncertified(home, f"one of other candidates or crops of {subset}")
+            raise _uncertified(home, f"one of other candidates, crops or volumes of {subset}")
     return certificate
 
 
@@ -106,19 +115,19 @@ def refuse_failed(home: Home, certificate: LeakageCertificate) -> None:
     """``StoreError`` in one line where a check failed; the certificate has the others."""
     if not certificate.passed:
         raise StoreError(
-            value="; ".join(certificate.faults[:1]),
+            value=f"a failed check: {certificate.first_fault}",
             place=home.certificate,
             rule="nothing of one part may be met in another",
-            cure="Correct the table of patients or take the doubled scan out, then ingest again.",
+            cure=_CURE_FAILED,
         )
 
 
-def _uncertified(home: Home, found: str) -> StoreError:
+def _uncertified(home: Home, found: str, cure: str = _CURE_MISSING) -> StoreError:
     return StoreError(
         value=found,
         place=home.certificate,
         rule="a split must be certified, for the tables as they are, before a model learns",
-        cure="Materialize `leakage_certificate`, or run `lung-pipeline splits check`.",
+        cure=cure,
     )
 
 
@@ -134,8 +143,11 @@ def _print_of(home: Home, subset: str) -> SubsetPrint:
             rule=f"the crops must be those of the candidates as they are ({candidates})",
             cure="Materialize the crops of this subset again.",
         )
-    signatures = read_signatures(folder)
-    return SubsetPrint(candidates, hashlib.sha256(signatures.tobytes()).hexdigest()[:16])
+    signatures = hashlib.sha256(read_signatures(folder).tobytes()).hexdigest()[:16]
+    volumes = home.manifest(VOLUMES, subset)
+    return SubsetPrint(
+        candidates, signatures, fingerprint(read_table(volumes), read_origin(volumes))
+    )
 
 
 def _with_hashes(home: Home, series: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which samples stand in a batch: fixed shares of each group, drawn from a seed.
+"""Which samples stand in a batch: fixed shares of each group, in an order that follows from a seed.
+
+Each group is gone through like a pack of cards: shuffled, dealt to the end, shuffled anew. So every
+row is met before one is met twice, over the borders of epochs too. (Drawing with replacement meets
+only 63 % of a group in as many draws as it has rows.) Which cards an epoch gets follows from its
+number alone: a training that resumes at epoch k need not draw the ones before.
 
 Belongs here: row numbers. Does not belong here: voxels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +22,16 @@ from lung_pipeline.errors import AnnotationError
 
 Rows = npt.NDArray[np.int64]
 
+HARDEST = 0.1
+"""Of the rows with scores, this share with the highest counts as hard."""
+
+HARD_SHARE = 0.5
+"""Of the draws from a group with scores, this share falls on its hard rows: each of these comes
+nine times as often as each other row (0.5 / 0.1 to 0.5 / 0.9)."""
+
+_SHUFFLES, _EPOCHS = 0, 1
+"""Streams of randomness that must not meet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -25,40 +41,106 @@ class Group:
     """Row numbers of the crop table."""
 
     share: float
-    """Share of each batch."""
+    """Share of each batch, beside the shares of the other groups."""
+
+    scores: npt.NDArray[np.float64] | None = None
+    """How hard each row is, such as a former model's probability that a negative is a nodule; NaN
+    where it is unknown, which counts as easy. None: all rows come equally often."""
+
+    hard_share: float = HARD_SHARE
+    """Share of the draws that falls on the hardest tenth, where there are scores."""
+
+    def layers(self) -> list[tuple[Rows, float]]:
+        """Rows that come equally often, with their shares: the hardest tenth and the others."""
+        num_hard = 0 if self.scores is None else math.ceil(HARDEST * len(self.rows))
+        if self.scores is None or num_hard in (0, len(self.rows)):
+            return [(self.rows, self.share)]
+        order = np.argsort(-np.nan_to_num(self.scores, nan=-np.inf), kind="stable")
+        return [
+            (self.rows[order[:num_hard]], self.share * self.hard_share),
+            (self.rows[order[num_hard:]], self.share * (1 - self.hard_share)),
+        ]
+
+
+class BalancedSampler:
+    """The batches of each epoch, each group at its share."""
+
+    def __init__(
+        self, groups: Mapping[str, Group], *, batch_size: int, num_batches: int, seed: int
+    ) -> None:
+        """Nothing is drawn yet.
+
+        Raises:
+            AnnotationError: a group with a share has no rows.
+        """
+        for name, group in groups.items():
+            if group.share > 0 and len(group.rows) == 0:
+                raise _empty(name)
+        layers = [layer for group in groups.values() for layer in group.layers() if layer[1] > 0]
+        self._layers = [np.asarray(rows, dtype=np.int64) for rows, _ in layers]
+        shares = np.asarray([share for _, share in layers])
+        self._counts = _counts(shares / shares.sum(), batch_size, num_batches)
+        self._seed = seed
+
+    def epoch(self, number: int) -> list[Rows]:
+        """The rows of each batch of an epoch; epochs are counted from 1.
+
+        A group's share of a batch is met to less than one row, and so is its share of the epoch.
+        """
+        rng = self._rng(_EPOCHS, number)
+        counts = rng.permutation(self._counts)  # which batch gets the odd row goes by chance
+        cuts = np.cumsum(counts, axis=0)
+        dealt = [
+            np.split(self._dealt(layer, number, int(of_layer[-1])), of_layer[:-1])
+            for layer, of_layer in enumerate(cuts.T)
+        ]
+        return [rng.permutation(np.concatenate(batch)) for batch in zip(*dealt, strict=True)]
+
+    def _dealt(self, layer: int, number: int, num_rows: int) -> Rows:
+        """The rows an epoch gets of a layer, whose epochs all get as many."""
+        rows = self._layers[layer]
+        first, last = (number - 1) * num_rows, number * num_rows
+        shuffles = range(first // len(rows), -(-last // len(rows)))
+        packs = [rows[:0], *(self._rng(_SHUFFLES, layer, n).permutation(rows) for n in shuffles)]
+        begin = first - shuffles.start * len(rows)
+        return np.concatenate(packs)[begin : begin + num_rows]
+
+    def _rng(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=stream))
 
 
 def balanced_batches(
     groups: Mapping[str, Group], *, batch_size: int, num_batches: int, rng: np.random.Generator
 ) -> Iterator[Rows]:
-    """Draw batches of rows, with replacement, each group at its share.
+    """The first epoch of a sampler whose seed is drawn."""
+    seed = int(rng.integers(2**63))
+    sampler = BalancedSampler(groups, batch_size=batch_size, num_batches=num_batches, seed=seed)
+    yield from sampler.epoch(1)
 
-    Raises:
-        AnnotationError: a group with a share has no rows.
+
+def _counts(
+    shares: npt.NDArray[np.float64], batch_size: int, num_batches: int
+) -> npt.NDArray[np.int64]:
+    """How many rows of each layer stand in each batch, shape (num_batches, layers).
+
+    The epoch is shared out by largest remainders (Hamilton's method); what does not go evenly into
+    the batches is dealt round, layer after layer, so that no batch gets two odd rows of one layer.
     """
-    for name, group in groups.items():
-        if group.share > 0 and len(group.rows) == 0:
-            raise AnnotationError(
-                value="no crop",
-                place=f"training crops of the group '{name}'",
-                rule="each group with a share of the batch must have at least one crop",
-                cure="Add subsets that have such candidates, or check the ratings and the split.",
-            )
-    chosen = list(groups.values())
-    shares = np.asarray([group.share for group in chosen])
-    for _ in range(num_batches):
-        counts = _counts(shares / shares.sum(), batch_size, rng)
-        drawn = [rng.choice(g.rows, size=n) for g, n in zip(chosen, counts, strict=True) if n]
-        yield rng.permutation(np.concatenate(drawn))
+    wanted = shares * batch_size * num_batches
+    totals = np.floor(wanted + 1e-6).astype(np.int64)  # a sum of tenths may end just below
+    left = batch_size * num_batches - int(totals.sum())
+    totals[np.argsort(totals - wanted, kind="stable")[:left]] += 1
+    whole, odd = np.divmod(totals, num_batches)
+    counts = np.tile(whole, (num_batches, 1))
+    layers = np.repeat(np.arange(len(shares)), odd)
+    np.add.at(counts, (np.arange(len(layers)) % num_batches, layers), 1)
+    return counts
 
 
-def _counts(shares: npt.NDArray[np.float64], size: int, rng: np.random.Generator) -> list[int]:
-    """Whole numbers that add up to ``size``; what is left over goes round by chance."""
-    wanted = shares * size
-    counts = np.floor(wanted + 1e-9).astype(int)
-    left = size - int(counts.sum())
-    if left:
-        rest = np.maximum(wanted - counts, 0)  # rounding may leave a little less than nothing
-        lucky = rng.choice(len(shares), size=left, replace=False, p=rest / rest.sum())
-        counts[lucky] += 1
-    return [int(count) for count in counts]
+def _empty(name: str) -> AnnotationError:
+    return AnnotationError(
+        value="no crop",
+        place=f"training crops of the group '{name}'",
+        rule="each group with a share of the batch must have at least one crop",
+        cure="Add subsets that have such candidates, or check the ratings and the split.",
+    )

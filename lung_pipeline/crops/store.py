@@ -4,7 +4,7 @@
 ``crops/<subset>/crops.npy`` is int16 HU of shape (n, 32, 48, 48); ``index.parquet`` has one row
 for each, in the same order, with the columns of the candidates' table; ``signatures.npy`` has the
 signature of each, by which duplicates are looked for. A plain array is read row by row 50 times as
-fast as a chunked one.
+fast as a chunked one. How rows are read is in ``reading.py``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from lung_pipeline.crops.reading import CropFile, CropReader
 from lung_pipeline.crops.signatures import SIGNATURE_LENGTH, Signatures, signatures_of
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -40,17 +40,26 @@ class CropSet:
     index: pd.DataFrame
     """One row a crop, in the order of the arrays."""
 
+    files: tuple[CropFile, ...] = ()
+    """Where the arrays lie on disk; empty where they are in memory only."""
+
     def __len__(self) -> int:
         return len(self.index)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross process borders as folders: a memory map would go as the bytes of the file."""
+        if self.files:
+            return open_crops, ([file.path.parent for file in self.files],)
+        return CropSet, (self.arrays, self.index)
+
+    def reader(self) -> CropReader:
+        """Reads many rows, and goes to another thread or process for it."""
+        return CropReader(self.files or self.arrays)
+
     def read(self, rows: Sequence[int] | np.ndarray) -> VoxelsHu:
         """The crops of some rows of the index, shape (len(rows), 32, 48, 48)."""
-        starts = np.cumsum([0, *(len(array) for array in self.arrays)])
-        which = np.searchsorted(starts, np.asarray(rows), side="right") - 1
-        crops = np.empty((len(rows), *CROP_SHAPE_IRC), dtype=np.int16)
-        for place, (part, row) in enumerate(zip(which, rows, strict=True)):
-            crops[place] = self.arrays[part][row - starts[part]]
-        return crops
+        with self.reader() as reader:
+            return reader.read(rows)
 
 
 def write_crops(
@@ -95,12 +104,13 @@ def open_crops(folders: Sequence[Path]) -> CropSet:
     """
     import pandas as pd
 
-    arrays, tables = [], []
+    arrays, tables, files = [], [], []
     for folder in folders:
         table = read_table(folder / INDEX)
         arrays.append(_open_array(folder / CROPS, (len(table), *CROP_SHAPE_IRC)))
+        files.append(CropFile.of(folder / CROPS, arrays[-1]))
         tables.append(table)
-    return CropSet(tuple(arrays), pd.concat(tables, ignore_index=True))
+    return CropSet(tuple(arrays), pd.concat(tables, ignore_index=True), tuple(files))
 
 
 def read_signatures(folder: Path) -> Signatures:
@@ -113,12 +123,12 @@ def read_signatures(folder: Path) -> Signatures:
     return np.array(_open_array(folder / SIGNATURES, (num_crops, SIGNATURE_LENGTH)))
 
 
-def _open_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.int16]]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unfit(path, type(error).__name__, "the array must be there, and whole") from error
-    if array.dtype != np.int16 or array.shape != shape:
+    if array.dtype != np.int16 or array.shape != shape or not array.flags.c_contiguous:
         rule = f"the array must hold one row of int16 for each of {shape[0]} rows of the index"
         raise _unfit(path, f"{array.dtype} {array.shape}", rule)
     return array

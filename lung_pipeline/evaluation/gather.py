@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE, read_diagnoses
@@ -19,6 +18,7 @@ from lung_pipeline.annotations.splits import PARTS, patients_in_two_parts
 from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_candidates_of, read_series_of
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
+from lung_pipeline.evaluation.malignancy import RankedNodules
 from lung_pipeline.evaluation.matching import Matches, match
 from lung_pipeline.evaluation.readers import ReadersFigures, readers_figures
 from lung_pipeline.evaluation.scorecard import SplitCertificate
@@ -82,17 +82,18 @@ class Evaluation:
             series_uids=list(self.series["series_uid"]),
         )
 
-    def malignancy_of_hits(
-        self, matches: Matches, threshold: float
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """For each rated nodule found at a threshold: malignant, diameter, probability."""
+    def ranked_hits(self, matches: Matches, threshold: float) -> RankedNodules:
+        """The rated nodules found at a threshold, each with the probability of its finding."""
         is_rated = self.nodules["is_malignant"].notna().to_numpy()
         rated = is_rated & (matches.nodule_score >= threshold)
+        nodules = self.nodules[rated]
         of_finding = self.findings["malignancy_probability"].to_numpy(dtype=np.float64)
-        return (
-            self.nodules.loc[rated, "is_malignant"].to_numpy(dtype=bool),
-            self.nodules.loc[rated, "diameter_mm"].to_numpy(dtype=np.float64),
-            of_finding[matches.nodule_finding[rated]],
+        has_model = "malignancy" in self.models
+        return RankedNodules(
+            nodules["is_malignant"].to_numpy(dtype=bool),
+            nodules["diameter_mm"].to_numpy(dtype=np.float64),
+            of_finding[matches.nodule_finding[rated]] if has_model else None,
+            nodules["patient_id"].to_numpy(dtype=object),
         )
 
     def readers(self) -> ReadersFigures | None:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lung_pipeline.annotations.diagnoses import METASTATIC, PRIMARY, UNKNOWN
-from lung_pipeline.evaluation.intervals import Estimate, auc_by_bootstrap, share_by_wilson
+from lung_pipeline.evaluation.intervals import share_by_wilson
+from lung_pipeline.learning.ranking import auc_by_bootstrap
+from lung_pipeline.learning.resampling import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +136,10 @@ def readers_figures(
         sensitivity=share_by_wilson(hit, hit + missed),
         specificity=share_by_wilson(rest, rest + alarm),
         auc_of_mean_rating=auc_by_bootstrap(
-            is_ill, rated["mean_rating"].to_numpy(dtype=np.float64), rng
+            is_ill,
+            rated["mean_rating"].to_numpy(dtype=np.float64),
+            rated["patient_id"].to_numpy(dtype=object),
+            rng,
         ),
     )
 

@@ -2,25 +2,22 @@
 """The scorecard: one frozen record of how good one set of models is on one set of data.
 
 Belongs here: the record, its JSON and its flat names for a tracking server. Does not belong here:
-how the figures are made (``froc.py``, ``roc.py``) and how they are shown (``reporting``). It takes
-no clock and no path: when and where come in as values.
+how the figures are made (``froc.py``, ``malignancy.py``) and how they are shown (``reporting``). It
+takes no clock and no path: when and where come in as values.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.froc import FP_RATES, Froc, OperatingPoint
+from lung_pipeline.evaluation.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.matching import Matches
 from lung_pipeline.evaluation.readers import ReadersFigures
-from lung_pipeline.evaluation.roc import roc_auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +68,6 @@ class DetectionFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class MalignancyFigures:
-    """How well malignant ranks above benign, among nodules that were detected and rated."""
-
-    auc: float | None
-    """Area under the ROC curve of the malignancy model; None with one class only, or no model."""
-
-    auc_of_diameter: float | None
-    """The same with the nodule's diameter as the score: the floor any model must clear."""
-
-    num_malignant: int
-    """Detected nodules the readers call malignant."""
-
-    num_benign: int
-    """Detected nodules the readers call benign."""
-
-
-@dataclass(frozen=True, slots=True)
 class SplitCertificate:
     """That nobody who was scored had been learned from."""
 
@@ -99,6 +79,13 @@ class SplitCertificate:
 
     patients_in_two_parts: int
     """How many stand in more than one part; anything but 0 makes the figures worthless."""
+
+
+_OPTIONAL: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "readers": ReadersFigures.from_json,
+    "malignancy_6_to_20_mm": MalignancyFigures.from_json,
+}
+"""How the sections are read that not every record has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +105,7 @@ class Scorecard:
     """How well nodules are found."""
 
     malignancy: MalignancyFigures
-    """How well malignant is told from benign."""
+    """How well malignant is told from benign, beside the diameter alone."""
 
     split: SplitCertificate
     """That the patients were unseen."""
@@ -132,6 +119,9 @@ class Scorecard:
     readers: ReadersFigures | None = None
     """The readers' rule beside the diagnoses; None without a table of them, as in old records."""
 
+    malignancy_6_to_20_mm: MalignancyFigures | None = None
+    """The same for nodules of 6 to 20 mm, where size does not decide; None in old records."""
+
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary for ``scorecard.json``."""
         return asdict(self)
@@ -140,16 +130,17 @@ class Scorecard:
     def from_json(cls, record: Mapping[str, Any]) -> Scorecard:
         """The scorecard as it was before ``as_json``; ``StoreError`` where a field is missing."""
         try:
-            data, detection, readers = record["data"], record["detection"], record.get("readers")
+            data, detection = record["data"], record["detection"]
             pairs = tuple(map(tuple, detection["froc"]))
+            optional = {name: record[name] for name in _OPTIONAL if record.get(name) is not None}
             return cls(
                 **{
                     **record,
                     "data": DataFigures(**{**data, "subsets": tuple(data["subsets"])}),
                     "detection": DetectionFigures(**{**detection, "froc": pairs}),
-                    "malignancy": MalignancyFigures(**record["malignancy"]),
+                    "malignancy": MalignancyFigures.from_json(record["malignancy"]),
                     "split": SplitCertificate(**record["split"]),
-                    "readers": None if readers is None else ReadersFigures.from_json(readers),
+                    **{name: _OPTIONAL[name](found) for name, found in optional.items()},
                 }
             )
         except (KeyError, TypeError) as problem:
@@ -163,7 +154,11 @@ class Scorecard:
     def metrics(self) -> dict[str, float]:
         """All figures under flat names that MLflow accepts; what is not known is left out."""
         detection = self.detection
-        readers = {} if self.readers is None else self.readers.metrics()
+        sections = {
+            "malignancy": self.malignancy,
+            "malignancy_6_to_20_mm": self.malignancy_6_to_20_mm,
+            "readers": self.readers,
+        }
         figures: dict[str, float | None] = {
             "detection/cpm": detection.cpm,
             **{f"detection/sensitivity_at_{fp:g}_fp_per_scan": s for fp, s in detection.froc},
@@ -171,13 +166,14 @@ class Scorecard:
             "detection/sensitivity_at_operating_point": detection.sensitivity,
             "detection/fp_per_scan_at_operating_point": detection.fp_per_scan,
             **{f"detection/num_{name}": count for name, count in detection.counts.items()},
-            **{f"malignancy/{name}": figure for name, figure in asdict(self.malignancy).items()},
             "data/num_series": self.data.num_series,
             "data/num_patients": self.data.num_patients,
             "data/num_nodules": self.data.num_nodules,
             "split/patients_in_two_parts": self.split.patients_in_two_parts,
-            **{f"readers/{name}": figure for name, figure in readers.items()},
         }
+        for section, of in sections.items():
+            flat = {} if of is None else of.metrics()
+            figures |= {f"{section}/{name}": figure for name, figure in flat.items()}
         return {name: float(value) for name, value in figures.items() if value is not None}
 
 
@@ -197,6 +193,7 @@ def build_scorecard(
     provenance: dict[str, Any],
     made_at: str,
     readers: ReadersFigures | None = None,
+    malignancy_6_to_20_mm: MalignancyFigures | None = None,
 ) -> Scorecard:
     """Put the figures of one evaluation together; counts come from the matches and the curve."""
     detection = DetectionFigures(
@@ -218,27 +215,7 @@ def build_scorecard(
         provenance=provenance,
         made_at=made_at,
         readers=readers,
-    )
-
-
-def malignancy_figures(
-    is_malignant: npt.ArrayLike,
-    diameter_mm: npt.ArrayLike,
-    malignancy_probability: npt.ArrayLike | None,
-) -> MalignancyFigures:
-    """Figures over the nodules that were detected and that readers rated, one entry each.
-
-    Args:
-        is_malignant: the readers' rule, shape (n,).
-        diameter_mm: the diameter of the readers' mark, shape (n,).
-        malignancy_probability: of the finding that hit it, shape (n,); None without a model.
-    """
-    malignant, probability = np.asarray(is_malignant, dtype=bool), malignancy_probability
-    return MalignancyFigures(
-        auc=None if probability is None else roc_auc(malignant, probability),
-        auc_of_diameter=roc_auc(malignant, diameter_mm),
-        num_malignant=int(malignant.sum()),
-        num_benign=int((~malignant).sum()),
+        malignancy_6_to_20_mm=malignancy_6_to_20_mm,
     )
 
 

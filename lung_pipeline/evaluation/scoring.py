@@ -15,12 +15,8 @@ from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
 from lung_pipeline.evaluation.froc import Froc, at_threshold, froc, operating_point
 from lung_pipeline.evaluation.gather import Evaluation
-from lung_pipeline.evaluation.scorecard import (
-    Scorecard,
-    SplitCertificate,
-    build_scorecard,
-    malignancy_figures,
-)
+from lung_pipeline.evaluation.malignancy import RANGE_MM, malignancy_figures
+from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate, build_scorecard
 
 EVEN_THRESHOLD = 0.5
 """The threshold where the deciding part has no nodule to decide by."""
@@ -78,6 +74,8 @@ def score(
 
     Raises:
         SettingError: the part has no patient.
+        AnnotationError: a rated nodule without a diameter, or a finding on it without the
+            probability that its models should give.
     """
     threshold = choose_threshold(evaluation.of_part(VALIDATION), max_fp_per_scan)
     scored = evaluation.of_part(part)
@@ -91,8 +89,7 @@ def score(
         )
     matches = scored.matched()
     curve = froc(matches, num_series)
-    is_malignant, diameter_mm, probability = scored.malignancy_of_hits(matches, threshold.value)
-    probabilities = probability if "malignancy" in scored.models else None
+    ranked = scored.ranked_hits(matches, threshold.value)
     card = build_scorecard(
         name=name,
         part=part,
@@ -103,7 +100,8 @@ def score(
         curve=curve,
         point=at_threshold(matches, num_series, threshold.value),
         how_chosen=threshold.how,
-        malignancy=malignancy_figures(is_malignant, diameter_mm, probabilities),
+        malignancy=malignancy_figures(ranked),
+        malignancy_6_to_20_mm=malignancy_figures(ranked.within(*RANGE_MM)),
         split=split,
         provenance=provenance,
         made_at=made_at,

@@ -7,117 +7,181 @@ is, where numbers are logged; these come in as functions.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lung_pipeline.errors import ModelError
+from lung_pipeline.errors import DeviceError, ModelError
 from lung_pipeline.learning.device import mixed_precision
+from lung_pipeline.learning.epoch import TRAINING_LOSS, VALIDATION_LOSS, Epoch, best_epoch
+from lung_pipeline.learning.schedule import Schedule
+from lung_pipeline.learning.state import TrainingState, resume, write_checkpoint
 
-Batch = TypeVar("Batch")
+Batch = tuple[Tensor, ...]
+"""Tensors on the model's device whose first axis is the sample."""
 
-VALIDATION_LOSS = "validation/loss"
-"""The metric by which the best epoch is chosen, the lowest being the best."""
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""The mean loss of a batch under a model."""
 
 CLIPPED_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm: one strange batch must not undo an epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one pass over the samples gave."""
-
-    number: int
-    """From 1."""
-
-    metrics: Mapping[str, float]
-    """``train/loss`` and whatever the validation gave."""
-
-    seconds: float
-    """How long it took, validation included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to learn."""
-
-    epochs: int
-    """Passes over the samples."""
-
-    steps_per_epoch: int
-    """Batches in a pass."""
-
-    learning_rate: float
-    """The highest: after a warm-up, before a cosine down to nothing (Smith 2018, 1803.09820)."""
-
-    weight_decay: float = 1e-4
-    """Of AdamW (Loshchilov and Hutter, 1711.05101)."""
 
 
 def fit(
     model: nn.Module,
     schedule: Schedule,
     *,
-    batches: Callable[[], Iterable[Batch]],
-    loss: Callable[[nn.Module, Batch], Tensor],
+    batches: Callable[[int], Iterable[Batch]],
+    loss: Loss,
     validate: Callable[[nn.Module], Mapping[str, float]],
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train the parameters that want gradients; the model ends with its best epoch's weights.
 
     Args:
         model: on its device already; changed in place.
         schedule: epochs, steps and rate.
-        batches: gives the batches of one epoch, ``schedule.steps_per_epoch`` of them.
+        batches: gives the batches of an epoch by its number, ``schedule.steps_per_epoch`` of
+            them, the same at every call.
         loss: the mean loss of a batch.
         validate: metrics on the validation part, ``validation/loss`` among them.
-        on_epoch: told each epoch as it ends.
+        on_epoch: told each epoch as it ends; those before an interruption are told again.
+        checkpoint: a folder in which the state is kept after each epoch; where it is there
+            already, the training goes on from it.
 
     Raises:
-        ModelError: the training or validation loss is NaN or infinite.
+        ModelError: the training or validation loss is NaN or infinite, or the checkpoint is unfit.
+        DeviceError: the device's memory does not hold a single sample's step.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    state = TrainingState.begin(model, schedule)
+    if checkpoint is not None:
+        resume(state, schedule, checkpoint)
+    for epoch in state.history:
+        on_epoch(epoch)
+    forward: Any = torch.compile(model) if schedule.compiled else model
+    while not _is_over(state.history, schedule):
+        number, started = len(state.history) + 1, time.monotonic()
+        learned = _learn(state, forward, batches(number), loss, schedule, number)
+        figures = _validated(state.judged, validate)
+        _finite(figures[VALIDATION_LOSS], f"validation loss in epoch {number}")
+        metrics = {TRAINING_LOSS: learned.loss, **figures}
+        seconds = time.monotonic() - started
+        state.history.append(
+            Epoch(number, metrics, seconds, learned.num_samples, learned.seconds, learned.waiting_s)
+        )
+        if best_epoch(state.history).number == number:
+            state.keep_best()
+        if checkpoint is not None:
+            write_checkpoint(state, schedule, checkpoint)
+        on_epoch(state.history[-1])
+    model.load_state_dict(state.best_weights)
+    return state.history
+
+
+@dataclass(slots=True)
+class _Learned:
+    """What one pass over the training samples gave."""
+
+    loss: float = 0.0
+    num_samples: int = 0
+    seconds: float = 0.0
+    waiting_s: float = 0.0
+
+
+def _is_over(history: list[Epoch], schedule: Schedule) -> bool:
+    """Whether all epochs are done, or the last ones brought nothing better."""
+    if not history or not schedule.patience:
+        return len(history) >= schedule.epochs
+    stale = len(history) - best_epoch(history).number
+    return len(history) >= schedule.epochs or stale >= schedule.patience
+
+
+def _learn(
+    state: TrainingState,
+    forward: nn.Module,
+    batches: Iterable[Batch],
+    loss: Loss,
+    schedule: Schedule,
+    number: int,
+) -> _Learned:
+    """One pass over the training samples."""
+    _prepare_to_learn(state.model)
+    learned, started = _Learned(), time.monotonic()
+    total = torch.zeros(())
+    step = (number - 1) * schedule.steps_per_epoch
+    for batch in _waited_for(batches, learned):
+        for group in state.optimizer.param_groups:
+            group["lr"] = schedule.rate_of(step)
+        total = total.to(batch[0].device) + _take_step(state, forward, batch, loss)
+        learned.num_samples += len(batch[0])
+        step += 1
+    # Asked once a pass: to look at a number on a card is to wait for the card.
+    learned.loss = _finite(
+        total.item() / schedule.steps_per_epoch, f"training loss in epoch {number}"
     )
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=schedule.learning_rate,
-        total_steps=schedule.epochs * schedule.steps_per_epoch,
-    )
-    history: list[Epoch] = []
-    best_loss, best_weights = math.inf, copy.deepcopy(model.state_dict())
-    for number in range(1, schedule.epochs + 1):
+    learned.seconds = time.monotonic() - started
+    return learned
+
+
+def _take_step(state: TrainingState, forward: nn.Module, batch: Batch, loss: Loss) -> Tensor:
+    """One step of the optimizer; smaller portions are tried where the memory ends."""
+    while True:
+        try:
+            batch_loss = _gradients(state, forward, batch, loss)
+            break
+        except torch.OutOfMemoryError:
+            state.micro_batch = _halved(state.micro_batch or len(batch[0]))
+            torch.cuda.empty_cache()
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, CLIPPED_GRADIENT_NORM)
+    state.optimizer.step()
+    if state.average is not None:
+        state.average.update_parameters(state.model)
+    return batch_loss
+
+
+def _gradients(state: TrainingState, forward: nn.Module, batch: Batch, loss: Loss) -> Tensor:
+    """The loss of a batch; its gradients lie in the parameters afterwards."""
+    state.optimizer.zero_grad()
+    size = len(batch[0])
+    total = torch.zeros((), device=batch[0].device)
+    portions = zip(*(tensor.split(state.micro_batch or size) for tensor in batch), strict=True)
+    for portion in portions:
+        with mixed_precision(batch[0].device):
+            share = loss(forward, portion) * (len(portion[0]) / size)
+        share.backward()
+        total += share.detach()
+    return total
+
+
+def _halved(micro_batch: int) -> int:
+    if micro_batch == 1:
+        raise DeviceError(
+            value="out of memory",
+            place="one sample of a batch",
+            rule="the device must hold a step of one sample",
+            cure="Take a smaller network, or another device.",
+        )
+    return -(-micro_batch // 2)
+
+
+def _waited_for(batches: Iterable[Batch], learned: _Learned) -> Iterator[Batch]:
+    """The batches, while the time spent waiting for them is added up."""
+    iterator = iter(batches)
+    while True:
         started = time.monotonic()
-        _prepare_to_learn(model)
-        total = 0.0
-        for batch in batches():
-            optimizer.zero_grad()
-            batch_loss = _loss_in_mixed_precision(model, loss, batch)
-            batch_loss.backward()
-            nn.utils.clip_grad_norm_(parameters, CLIPPED_GRADIENT_NORM)
-            optimizer.step()
-            rate.step()
-            total += _finite(batch_loss.item(), f"training loss in epoch {number}")
-        metrics = {"train/loss": total / schedule.steps_per_epoch, **_validated(model, validate)}
-        history.append(Epoch(number, metrics, time.monotonic() - started))
-        on_epoch(history[-1])
-        loss_now = _finite(metrics[VALIDATION_LOSS], f"validation loss in epoch {number}")
-        if loss_now < best_loss:
-            best_loss, best_weights = loss_now, copy.deepcopy(model.state_dict())
-    model.load_state_dict(best_weights)
-    return history
-
-
-def best_epoch(history: Iterable[Epoch]) -> Epoch:
-    """The epoch whose weights were kept: the first with the lowest validation loss."""
-    return min(history, key=lambda epoch: epoch.metrics[VALIDATION_LOSS])
+        batch = next(iterator, None)
+        learned.waiting_s += time.monotonic() - started
+        if batch is None:
+            return
+        yield batch
 
 
 def _prepare_to_learn(model: nn.Module) -> None:
@@ -127,13 +191,6 @@ def _prepare_to_learn(model: nn.Module) -> None:
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
-
-
-def _loss_in_mixed_precision(
-    model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor], batch: Batch
-) -> Tensor:
-    with mixed_precision(next(model.parameters()).device):
-        return loss(model, batch)
 
 
 @torch.inference_mode()

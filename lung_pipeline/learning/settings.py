@@ -7,7 +7,11 @@ field is the text a person reads beside it in Dagster's Launchpad.
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from lung_pipeline.learning.schedule import Schedule
 
 
 class TrainingSettings(BaseModel):
@@ -27,8 +31,30 @@ class TrainingSettings(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Highest rate of the schedule."""
 
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """How strongly weights are pulled to nothing (AdamW)."""
+
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    """Share of all steps in which the rate rises to its highest."""
+
+    patience: int = Field(default=0, ge=0)
+    """Stop after so many epochs without a better validation loss; 0: never."""
+
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Keep a running average of the weights, such as 0.999, and judge that; 0: no average."""
+
+    micro_batch: int = Field(default=0, ge=0)
+    """Samples that go through the model at once; 0: a whole batch, less where memory ends."""
+
+    compiled: bool = False
+    """Translate the model with torch.compile first: minutes once, then faster steps."""
+
     seed: int = 1
     """Of weights, samples and augmentation."""
 
     device: str = "auto"
     """Where to train: cuda (fails where there is none), cpu, or auto (cuda where there is one)."""
+
+    def schedule(self) -> Schedule:
+        """The plan of the training these settings ask for."""
+        return Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})

@@ -91,8 +91,9 @@ class TrackingResource(dg.ConfigurableResource):
         context: dg.AssetExecutionContext,
         experiment: str,
         parameters: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
     ) -> Iterator["Run"]:
-        """Open an MLflow run for the asset that is being made."""
+        """Open an MLflow run for the asset that is being made, or go on with one by its id."""
         from lung_pipeline.tracking.provenance import code_version
         from lung_pipeline.tracking.runs import run
 
@@ -104,5 +105,5 @@ class TrackingResource(dg.ConfigurableResource):
         }
         name = f"{asset}-{context.run.run_id[:8]}"
         home = self.home.open()
-        with run(home, experiment, name, parameters=parameters, tags=tags) as opened:
+        with run(home, experiment, name, parameters=parameters, tags=tags, run_id=run_id) as opened:
             yield opened

@@ -16,19 +16,21 @@ from lung_pipeline.orchestration.config import SubsetsConfig
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.partitions import known_subsets
 from lung_pipeline.orchestration.resources import TrackingResource
+from lung_pipeline.orchestration.resuming import attempt_at
 from lung_pipeline.tracking.names import CHALLENGER, REGISTERED
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lung_pipeline.crops.certificate import LeakageCertificate
-    from lung_pipeline.learning.loop import Epoch
+    from lung_pipeline.learning.epoch import Epoch
     from lung_pipeline.learning.model_folder import ModelCard
     from lung_pipeline.tracking.registry import ModelVersion
     from lung_pipeline.tracking.runs import Run
 
 OnEpoch = Callable[["Epoch"], None]
-Train = Callable[[OnEpoch], "tuple[nn.Module, list[Epoch]]"]
+Train = Callable[[OnEpoch, Path], "tuple[nn.Module, list[Epoch]]"]
+"""Told each epoch, and in which folder to keep its state."""
 
 
 def subsets_to_use(
@@ -79,10 +81,13 @@ def record_training(
     certificate: "LeakageCertificate",
     train: Train,
     learned_from: Mapping[str, int] | None = None,
+    starts_from: str = "",
 ) -> dg.MaterializeResult:
     """Train, log each epoch, keep the model with its run and register it as the challenger.
 
-    ``learned_from`` are counts of the samples: they stand on the card and in the metadata.
+    A training that was killed goes on where it stood, in the same MLflow run. ``learned_from`` are
+    counts of the samples, which stand on the card and in the metadata; ``starts_from`` is the hash
+    of the weights it begins with, where these are a model's.
     """
     home = tracking.home.open()
     counts = dict(learned_from or {})
@@ -92,12 +97,16 @@ def record_training(
         "split_sha256": certificate.split_sha256,
         "leakage_certificate_sha256": certificate.sha256,
         **counts,
+        **({"starts_from": starts_from} if starts_from else {}),
     }
     parameters = {**settings.model_dump(), **data}
-    with tracking.run(context, REGISTERED[step], parameters) as run:
-        model, history = train(_epoch_logger(context, run))
+    attempt = attempt_at(home, step, parameters)
+    with tracking.run(context, REGISTERED[step], parameters, attempt.run_id) as run:
+        attempt.remember(run.run_id)
+        model, history = train(_epoch_logger(context, run), attempt.checkpoint)
         card = _card(model, history, purpose, settings.model_dump(), data)
         version = _register(run, step, model, card, certificate)
+    attempt.forget()
     best = _best(history)
     context.log.info(f"{version.label}: best epoch {best.number} of {len(history)}")
     return result(
@@ -148,8 +157,14 @@ def _register(
 
 
 def _epoch_logger(context: dg.AssetExecutionContext, run: "Run") -> OnEpoch:
+    from lung_pipeline.learning.epoch import TRAINING_LOSS
+
+    known = run.logged_steps(TRAINING_LOSS)
+
     def log(epoch: "Epoch") -> None:
-        run.log_metrics({**epoch.metrics, "seconds": epoch.seconds}, step=epoch.number)
+        if epoch.number in known:
+            return
+        run.log_metrics({**epoch.metrics, **epoch.speed}, step=epoch.number)
         figures = "  ".join(f"{name} {value:.4f}" for name, value in epoch.metrics.items())
         context.log.info(f"epoch {epoch.number} ({epoch.seconds:.0f} s)  {figures}")
 
@@ -157,7 +172,7 @@ def _epoch_logger(context: dg.AssetExecutionContext, run: "Run") -> OnEpoch:
 
 
 def _best(history: "list[Epoch]") -> "Epoch":
-    from lung_pipeline.learning.loop import best_epoch
+    from lung_pipeline.learning.epoch import best_epoch
 
     return best_epoch(history)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +33,6 @@ BACKGROUND_SLICES = 3
 """Slices that can be marked in a region without a nodule of its own."""
 
 Mask = npt.NDArray[np.bool_]
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def _no_voxels() -> Voxels:
@@ -112,7 +110,9 @@ def patch_batches(
     background_share: float,
     rng: np.random.Generator,
 ) -> Iterator[tuple[VoxelsHu, Mask]]:
-    """Draw batches of patches, mirrored and turned at random.
+    """Draw batches of patches as they lie in their regions.
+
+    They are mirrored, scaled and turned later, on the device (``crops.augmentation``).
 
     Yields:
         Seven slices in HU, (batch, 7, 64, 64), and the truth of the middle one, (batch, 1, 64, 64).
@@ -134,13 +134,7 @@ def _draw_patch(regions: Sequence[Region], rng: np.random.Generator) -> tuple[Vo
     place = np.s_[row : row + PATCH_SIZE, column : column + PATCH_SIZE]
     slices = region.slices_hu[index : index + 2 * CONTEXT_SLICES + 1][:, *place]
     mask = region.mask[index : index + 1][:, *place]
-    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-    return _turned(slices, turns, mirrored=mirrored), _turned(mask, turns, mirrored=mirrored)
-
-
-def _turned(slices: npt.NDArray[_Scalar], turns: int, *, mirrored: bool) -> npt.NDArray[_Scalar]:
-    turned = np.rot90(slices, turns, axes=(1, 2))
-    return turned[:, :, ::-1] if mirrored else turned
+    return slices, mask
 
 
 def _cut_region(

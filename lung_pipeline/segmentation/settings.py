@@ -6,11 +6,21 @@ from __future__ import annotations
 from pydantic import Field
 
 from lung_pipeline.annotations.consensus import CONSENSUS_LEVEL
+from lung_pipeline.crops.augmentation_settings import FOR_PATCHES, AugmentationSettings
 from lung_pipeline.learning.settings import TrainingSettings
 
 
-class SegmentationSettings(TrainingSettings):
-    """How the U-Net is trained."""
+class SegmentationSettings(TrainingSettings, AugmentationSettings):
+    """How the U-Net is trained, and how its patches are changed."""
+
+    shift_slices: float = Field(default=FOR_PATCHES.shift_slices, ge=0, le=0)
+    """Must stay 0: a patch's slices are its neighbourhood."""
+
+    shift_rows: float = Field(default=FOR_PATCHES.shift_rows, ge=0)
+    """Shift by up to so many voxels; patches lie at random places of their regions anyway."""
+
+    shift_columns: float = Field(default=FOR_PATCHES.shift_columns, ge=0)
+    """The same to the left or the right."""
 
     learning_rate: float = Field(default=2e-3, gt=0)
     """Highest rate of the schedule."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lung_pipeline.crops import augmentation
 from lung_pipeline.errors import AnnotationError
 from lung_pipeline.learning.device import mixed_precision, pick_device
-from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, fit
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch
+from lung_pipeline.learning.loop import fit
 from lung_pipeline.learning.metrics import Confusion
-from lung_pipeline.learning.seeds import seeded
+from lung_pipeline.learning.seeds import seeded, seeded_for
 from lung_pipeline.segmentation.losses import segmentation_loss
 from lung_pipeline.segmentation.patches import Region, patch_batches
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
 
-PatchBatch = tuple[Tensor, Tensor]
+PatchBatch = tuple[Tensor, ...]
 """Slices in HU (batch, 7, row, column) and truth (batch, 1, row, column)."""
 
 
@@ -54,19 +57,24 @@ def train_unet(
     validation: Regions,
     settings: SegmentationSettings,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> tuple[UNet, list[Epoch]]:
     """Train from random weights; returns the best epoch's model and the history.
+
+    With a ``checkpoint`` folder the state is kept there, and an interrupted training goes on.
 
     Raises:
         AnnotationError: a part of the patients without a nodule.
     """
     _refuse_without_nodules("training", train)
     _refuse_without_nodules("validation", validation)
-    rng = seeded(settings.seed)
+    seeded(settings.seed)
     device = pick_device(settings.device)
-    model = UNet().to(device)
+    # Channels last: a step on a CPU with bfloat16 takes four fifths of the time.
+    model = UNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def batches() -> Iterator[PatchBatch]:
+    def batches(epoch: int) -> Iterator[PatchBatch]:
+        rng = seeded_for(settings.seed, epoch)
         drawn = patch_batches(
             train.nodule,
             train.background,
@@ -76,19 +84,24 @@ def train_unet(
             rng=rng,
         )
         for slices_hu, mask in drawn:
-            yield torch.from_numpy(slices_hu).to(device), torch.from_numpy(mask).to(device)
+            yield augmentation.apply(
+                torch.from_numpy(slices_hu).to(device),
+                augmentation.draw(len(slices_hu), rng, settings),
+                torch.from_numpy(mask).to(device),
+            )
 
     def loss(trained: nn.Module, batch: PatchBatch) -> Tensor:
         slices_hu, mask = batch
-        return segmentation_loss(trained(slices_hu.float()), mask, settings.recall_weight)
+        return segmentation_loss(trained(slices_hu), mask, settings.recall_weight)
 
     history = fit(
         model,
-        Schedule(settings.epochs, settings.steps_per_epoch, settings.learning_rate),
+        settings.schedule(),
         batches=batches,
         loss=loss,
         validate=lambda trained: validate_unet(trained, validation, settings.recall_weight),
         on_epoch=on_epoch,
+        checkpoint=checkpoint,
     )
     return model.eval(), history
 

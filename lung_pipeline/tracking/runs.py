@@ -38,6 +38,10 @@ class Run:
         entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
         self.client.log_batch(self.run_id, metrics=entries)
 
+    def logged_steps(self, metric: str) -> set[int]:
+        """The steps at which a metric stands already; those of before, where a run goes on."""
+        return {entry.step for entry in self.client.get_metric_history(self.run_id, metric)}
+
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file with the run."""
         self.client.log_artifact(self.run_id, str(path), folder)
@@ -55,12 +59,16 @@ def run(
     *,
     parameters: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
 ) -> Iterator[Run]:
-    """Open a run in an experiment; its status tells how the block ended."""
+    """Open a run in an experiment; its status tells how the block ended.
+
+    With a ``run_id`` that run goes on, if it is still there.
+    """
     from mlflow.entities import Param
 
     client = connect(home)
-    made = client.create_run(
+    made = _continued(client, run_id, tags or {}) or client.create_run(
         experiment_id(client, home, experiment), run_name=name, tags=dict(tags or {})
     )
     run_id = made.info.run_id
@@ -72,3 +80,21 @@ def run(
         status = "FINISHED"
     finally:
         client.set_terminated(run_id, status)
+
+
+def _continued(client: MlflowClient, run_id: str | None, tags: Mapping[str, str]) -> Any:
+    """A run that was interrupted, running again; None where there is none to go on with."""
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        found = client.get_run(run_id)
+    except MlflowException:
+        return None
+    if found.info.lifecycle_stage != "active":
+        return None
+    client.update_run(run_id, status="RUNNING")
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return found

@@ -52,13 +52,26 @@ def test_written_table_can_stand_in_for_the_published_one(raw: Path) -> None:
     assert list(_published(raw).columns[:7]) == columns
 
 
+def test_list_of_an_earlier_table_s_losses_does_not_stay(raw: Path, tmp_path: Path) -> None:
+    foreign = raw / "LIDC-XML-only" / "notes.xml"
+    foreign.write_text("<notes/>")
+    out, lost = tmp_path / "table.csv", tmp_path / "table.losses.csv"
+    write_labels(label(raw, RULE), out)
+    assert lost.is_file()
+    foreign.unlink()
+    write_labels(label(raw, RULE), out)
+    assert not lost.exists()
+
+
 def test_rule_left_out_is_neither_and_says_so(raw: Path) -> None:
     labels = label(raw, MeanRating(threshold=4.0))
     exactly = [eval_mean(text) == 4.0 for text in labels.table["mal_details"]]
     left_out = labels.table["label"] == "left out"
     assert left_out.tolist() == exactly
     assert (labels.table.loc[left_out, "mal_bool"] == "").all()
-    assert set(labels.table["rule"]) == {"mean v1"}
+    # Another threshold is another rule: the table says which.
+    told = {"mean v1 (threshold 4.0, ties left out, threes counted)"}
+    assert set(labels.table["rule"]) == told
 
 
 def eval_mean(text: str) -> float:
@@ -144,3 +157,20 @@ def test_command_refuses_in_one_line(
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", [luna.ANNOTATIONS_FILE, luna.EXCLUDED_FILE, luna.RATINGS_FILE])
+def test_command_does_not_write_over_what_it_reads(raw: Path, name: str) -> None:
+    before = (raw / name).read_bytes()
+    done = CliRunner().invoke(main, ["label", "--raw", str(raw), "--out", str(raw / name)])
+    assert done.exit_code == 2
+    assert "must not take the place of a table it is made from" in done.stderr
+    assert (raw / name).read_bytes() == before
+
+
+def test_command_says_in_one_line_where_it_cannot_write(raw: Path) -> None:
+    below_a_file = raw / luna.ANNOTATIONS_FILE / "labels.csv"
+    done = CliRunner().invoke(main, ["label", "--raw", str(raw), "--out", str(below_a_file)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: {raw / luna.ANNOTATIONS_FILE}")
+    assert len(done.stderr.splitlines()) == 1

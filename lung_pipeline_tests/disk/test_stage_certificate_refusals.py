@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pandas as pd
@@ -25,6 +26,7 @@ from lung_pipeline.crops.certify import (
 )
 from lung_pipeline.crops.store import CROPS, INDEX
 from lung_pipeline.crops.subset import make_crops
+from lung_pipeline.ct.subset import VOLUMES, convert_volumes
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
@@ -72,8 +74,17 @@ def test_training_under_a_failed_certificate_is_refused(own_home: Home) -> None:
     make_candidates(own_home, "subset1", SplitRule(seed=1))
     make_crops(own_home, "subset1")
     write_certificate(own_home, make_certificate(own_home, BOTH))
-    with pytest.raises(StoreError, match=f"one that failed.*{CURE}"):
+    # To certify once more would not mend it: the cure is another than where there is none.
+    told = r"one that failed: one rule for all subsets \(all\): .*by one rule; then ingest again"
+    with pytest.raises(StoreError, match=told):
         refuse_uncertified(own_home, ["subset0"])
+
+
+def test_training_under_a_certificate_without_checks_is_refused(own_home: Home) -> None:
+    unchecked = dataclasses.replace(make_certificate(own_home, BOTH), checks=())
+    write_certificate(own_home, unchecked)
+    with pytest.raises(StoreError, match="one that failed: nothing was checked"):
+        refuse_uncertified(own_home, BOTH)
 
 
 def test_training_on_other_candidates_is_refused(own_home: Home) -> None:
@@ -83,7 +94,18 @@ def test_training_on_other_candidates_is_refused(own_home: Home) -> None:
     with pytest.raises(StoreError, match="Materialize the crops of this subset again"):
         refuse_uncertified(own_home, BOTH)
     make_crops(own_home, "subset1")
-    with pytest.raises(StoreError, match=f"other candidates or crops of subset1.*{CURE}"):
+    with pytest.raises(StoreError, match=f"other candidates, crops or volumes of subset1.*{CURE}"):
+        refuse_uncertified(own_home, BOTH)
+
+
+def test_training_on_volumes_newer_than_the_certificate_is_refused(own_home: Home) -> None:
+    certificate = make_certificate(own_home, BOTH)
+    write_certificate(own_home, certificate)
+    convert_volumes(own_home, "subset0")
+    assert refuse_uncertified(own_home, BOTH) == certificate, "nothing has changed"
+    volumes = read_table(own_home.manifest(VOLUMES, "subset0"))
+    _change(own_home, VOLUMES, "subset0", volumes.assign(source_sha256="another scan's"))
+    with pytest.raises(StoreError, match=f"other candidates, crops or volumes of subset0.*{CURE}"):
         refuse_uncertified(own_home, BOTH)
 
 
@@ -95,7 +117,7 @@ def test_training_on_crops_of_other_scans_is_refused(own_home: Home) -> None:
         other = read_series_of(own_home, ["subset1"])["series_uid"].iloc[number]
         shutil.copytree(own_home.volume("subset1", other), own_home.volume("subset0", uid))
     make_crops(own_home, "subset0")
-    with pytest.raises(StoreError, match="other candidates or crops of subset0"):
+    with pytest.raises(StoreError, match="other candidates, crops or volumes of subset0"):
         refuse_uncertified(own_home, BOTH)
 
 

@@ -19,9 +19,12 @@ from lung_pipeline.annotations.lidc_subset import (
     nodule_contours,
 )
 from lung_pipeline.annotations.reads import READ_COLUMNS, marked_twice
-from lung_pipeline.annotations.subset import read_candidates_of
-from lung_pipeline.ct.store import open_volume
+from lung_pipeline.annotations.splits import SplitRule
+from lung_pipeline.annotations.subset import make_candidates, read_candidates_of
+from lung_pipeline.ct.geometry import AxesChange
+from lung_pipeline.ct.store import open_volume, write_volume
 from lung_pipeline.ct.subset import series_with_volume
+from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import AnnotationError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table
@@ -73,6 +76,21 @@ def test_flipped_scan_has_its_marks_on_its_nodules(phantom_home: Home) -> None:
     ]
     assert turned, "these phantoms have no flipped scan with a nodule"
     assert (nodules.loc[nodules["series_uid"].isin(turned), "lidc_nodule"] >= 0).all()
+
+
+def test_nodules_of_a_converted_file_are_matched_by_slice_and_counted(own_home: Home) -> None:
+    made, _ = make_candidates(own_home, "subset0", SplitRule())
+    assert made.counts["nodules_matched_by_slice"] == 0
+    # A converter turned the rows: columns and rows are no longer those the readers saw.
+    for path in sorted((own_home.root / "volumes" / "subset0").glob("*.zarr")):
+        stored = open_volume(path)
+        turned = AxesChange((0, 1, 2), (False, True, False)).turn_grid(stored.grid)
+        sha256 = stored.source_sha256
+        volume = CtVolume(stored.series_uid, stored.read_all(), stored.grid, turned, sha256)
+        write_volume(volume, path)
+    made, _ = make_candidates(own_home, "subset0", SplitRule())
+    matched = (made.table["lidc_nodule"] >= 0).sum()
+    assert made.counts["nodules_matched_by_slice"] == matched > 0
 
 
 def test_same_marks_have_the_same_fingerprint_zipped_or_not(own_home: Home) -> None:

@@ -202,3 +202,36 @@ def test_telemetry_is_off(mlflow_home: Home) -> None:
 
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert is_telemetry_disabled()
+
+
+def test_interrupted_run_goes_on_as_the_same_run(mlflow_home: Home) -> None:
+    opened: list[Run] = []
+
+    def train() -> None:
+        with run(mlflow_home, EXPERIMENT, "first", parameters={"seed": 1}) as doomed:
+            opened.append(doomed)
+            doomed.log_metrics({"train/loss": 2.0}, step=1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    (begun,) = opened
+    again = {"parameters": {"seed": 1}, "tags": {"dagster.run_id": "second"}}
+    with run(mlflow_home, EXPERIMENT, "other name", **again, run_id=begun.run_id) as resumed:
+        assert resumed.run_id == begun.run_id
+        assert resumed.client.get_run(resumed.run_id).info.status == "RUNNING"
+        assert resumed.logged_steps("train/loss") == {1}
+        resumed.log_metrics({"train/loss": 1.0}, step=2)
+    kept = resumed.client.get_run(resumed.run_id)
+    assert kept.info.status == "FINISHED"
+    assert kept.data.tags["dagster.run_id"] == "second"
+    assert resumed.logged_steps("train/loss") == {1, 2}
+    assert resumed.logged_steps("never/logged") == set()
+
+
+def test_run_that_is_gone_is_begun_anew(mlflow_home: Home) -> None:
+    deleted = _finished(mlflow_home)
+    deleted.client.delete_run(deleted.run_id)
+    for gone in (deleted.run_id, "0" * 32):
+        with run(mlflow_home, EXPERIMENT, "anew", run_id=gone) as opened:
+            assert opened.run_id != gone

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lung_pipeline.crops.sampling import Group, balanced_batches
+from lung_pipeline.crops.sampling import BalancedSampler, Group
 from lung_pipeline.crops.windows import cut_window
 from lung_pipeline.ct.hounsfield import AIR_HU
 
@@ -42,20 +42,26 @@ def test_each_group_has_its_share_of_a_batch_to_less_than_one_row(weights, size,
         str(number): Group(np.full(weight, number), weight * 0.1)
         for number, weight in enumerate(weights)
     }
-    rng = np.random.default_rng(seed)
-    for rows in balanced_batches(groups, batch_size=size, num_batches=3, rng=rng):
-        assert len(rows) == size
-        wanted = np.asarray(weights) / sum(weights) * size
-        found = np.bincount(rows, minlength=len(weights))
-        assert (np.abs(found - wanted) < 1).all()
+    sampler = BalancedSampler(groups, batch_size=size, num_batches=3, seed=seed)
+    wanted = np.asarray(weights) / sum(weights) * size
+    of_batches = [np.bincount(rows, minlength=len(weights)) for rows in sampler.epoch(1)]
+    assert [int(found.sum()) for found in of_batches] == [size] * 3
+    assert all((np.abs(found - wanted) < 1).all() for found in of_batches)
+    assert (np.abs(np.sum(of_batches, axis=0) - 3 * wanted) < 1).all()
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 99))
-def test_over_many_batches_odd_shares_come_out_even(seed) -> None:  # type: ignore[no-untyped-def]
-    groups = {
-        "third": Group(np.array([0]), 1 / 3),
-        "other": Group(np.array([1]), 2 / 3),
-    }
-    drawn = balanced_batches(groups, batch_size=4, num_batches=300, rng=np.random.default_rng(seed))
-    assert abs(np.mean([np.mean(rows == 0) for rows in drawn]) - 1 / 3) < 0.03
+@few
+@given(
+    st.integers(1, 30), st.integers(1, 9), st.integers(1, 5), st.integers(1, 6), st.integers(0, 99)
+)
+def test_no_row_is_met_twice_more_often_than_another(  # type: ignore[no-untyped-def]
+    num_rows, size, num_batches, num_epochs, seed
+) -> None:
+    groups = {"a": Group(np.arange(num_rows), 0.7), "b": Group(np.arange(50, 53), 0.3)}
+    sampler = BalancedSampler(groups, batch_size=size, num_batches=num_batches, seed=seed)
+    epochs = [np.concatenate(sampler.epoch(number)) for number in range(1, num_epochs + 1)]
+    for rows, first in ((num_rows, 0), (3, 50)):
+        met = np.bincount(np.concatenate(epochs), minlength=60)[first : first + rows]
+        assert met.max() - met.min() <= 1
+    alone = BalancedSampler(groups, batch_size=size, num_batches=num_batches, seed=seed)
+    np.testing.assert_array_equal(np.concatenate(alone.epoch(num_epochs)), epochs[-1])

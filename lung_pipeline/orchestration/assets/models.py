@@ -90,7 +90,7 @@ def segmentation_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch: train_unet(train, validation, settings, on_epoch),
+        lambda on_epoch, checkpoint: train_unet(train, validation, settings, on_epoch, checkpoint),
         learned_from=count_masks(train, validation),
     )
 
@@ -125,7 +125,7 @@ def nodule_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch: train_nodule_model(crop_set, settings, on_epoch),
+        lambda on_epoch, checkpoint: train_nodule_model(crop_set, settings, on_epoch, checkpoint),
     )
 
 
@@ -166,5 +166,8 @@ def malignancy_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch: train_malignancy_model(pretrained, crop_set, settings, on_epoch),
+        lambda on_epoch, checkpoint: train_malignancy_model(
+            pretrained, crop_set, settings, on_epoch, checkpoint
+        ),
+        starts_from=card.weights_sha256,
     )

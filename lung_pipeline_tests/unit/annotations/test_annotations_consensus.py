@@ -160,6 +160,26 @@ def test_only_a_file_with_the_readers_own_pixels_will_do(
             consensus_voxels([[_square((10, 7), 1)]], file_grid, GRID)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("num_inside", "num_outside", "level", "num_voxels"),
+    [
+        (2, 1, 0.5, 9),
+        (1, 2, 0.0, 9),
+        (1, 2, 0.5, 0),
+        (2, 2, 0.5, 0),
+        (2, 1, 1.0, 0),
+        (3, 1, 0.5, 9),
+    ],
+)
+def test_reader_who_drew_outside_the_volume_has_his_one_vote(
+    num_inside: int, num_outside: int, level: float, num_voxels: int
+) -> None:
+    inside, outside = [_square((10, 7), 3)], [_square((10, 7), 3, z_mm=-300.0)]
+    readers = [inside] * num_inside + [outside] * num_outside
+    assert len(consensus_voxels(readers, GRID, GRID, level)) == num_voxels
+
+
 @pytest.mark.parametrize("level", [-0.5, 1.01, float("nan")])
 def test_level_outside_its_range_is_refused(level: float) -> None:
     with pytest.raises(SettingError, match="the level must lie from 0 to 1"):

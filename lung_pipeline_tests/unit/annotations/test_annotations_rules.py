@@ -105,11 +105,16 @@ def test_settings_stand_beside_the_name() -> None:
     }
 
 
+def test_rule_in_words_names_every_setting() -> None:
+    assert rule_named("two-of-readers").in_words() == "two-of-readers v1"
+    assert rule_named("majority").in_words() == "majority v1 (ties left out, threes ignored)"
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "told"),
     [
         pytest.param("two-readers", {}, "two-of-readers, mean, median, majority", id="unknown"),
-        pytest.param("two-of-readers", {"threshold": 3.0}, "threshold", id="foreign setting"),
+        pytest.param("two-of-readers", {"threshold": 3.0}, "no settings", id="foreign setting"),
         pytest.param(
             "majority", {"threshold": 3.0}, "ties, threes", id="majority has no threshold"
         ),

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches with fixed shares, drawn from a seed."""
+"""Batches with fixed shares, whose order follows from a seed and the number of the epoch."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from lung_pipeline.crops.sampling import Group, balanced_batches
+from lung_pipeline.crops.sampling import BalancedSampler, Group
 from lung_pipeline.errors import AnnotationError
 
 GROUPS = {
@@ -16,56 +19,111 @@ GROUPS = {
 }
 
 
-def _batches(seed: int, size: int = 8, number: int = 20) -> list[list[int]]:
-    drawn = balanced_batches(
-        GROUPS, batch_size=size, num_batches=number, rng=np.random.default_rng(seed)
-    )
-    return [rows.tolist() for rows in drawn]
+def _sampler(
+    seed: int = 1, size: int = 8, number: int = 20, groups: Mapping[str, Group] = GROUPS
+) -> BalancedSampler:
+    return BalancedSampler(groups, batch_size=size, num_batches=number, seed=seed)
+
+
+def _epoch(sampler: BalancedSampler, number: int = 1) -> list[list[int]]:
+    return [rows.tolist() for rows in sampler.epoch(number)]
+
+
+def _drawn(sampler: BalancedSampler, *epochs: int) -> list[int]:
+    return [row for number in epochs for rows in sampler.epoch(number) for row in rows.tolist()]
+
+
+def _one(num_rows: int, scores: np.ndarray | None = None) -> dict[str, Group]:
+    return {"all": Group(np.arange(num_rows), 1.0, scores)}
 
 
 def test_whole_shares_are_met_exactly_in_every_batch() -> None:
-    for rows in _batches(seed=1):
+    for rows in _epoch(_sampler()):
         counts = [sum(row in group.rows for row in rows) for group in GROUPS.values()]
         assert counts == [4, 2, 2]
 
 
-def test_batches_are_repeated_by_the_seed_and_differ_between_seeds() -> None:
-    assert _batches(seed=1) == _batches(seed=1)
-    assert _batches(seed=1) != _batches(seed=2)
+def test_epochs_are_repeated_by_the_seed_and_differ_between_seeds_and_epochs() -> None:
+    assert _epoch(_sampler(seed=1)) == _epoch(_sampler(seed=1))
+    assert _epoch(_sampler(seed=1)) != _epoch(_sampler(seed=2))
+    assert _epoch(_sampler(), 1) != _epoch(_sampler(), 2)
+
+
+def test_an_epoch_alone_is_the_same_as_after_others() -> None:
+    went_through = _sampler()
+    for number in (1, 2, 3):
+        went_through.epoch(number)
+    assert _epoch(went_through, 4) == _epoch(_sampler(), 4)
 
 
 def test_groups_stand_mixed_within_a_batch() -> None:
-    firsts = {rows[0] < 100 for rows in _batches(seed=1)}
+    firsts = {rows[0] < 100 for rows in _epoch(_sampler())}
     assert firsts == {True, False}
 
 
-def test_every_row_of_a_group_is_drawn_sooner_or_later() -> None:
-    drawn = {row for rows in _batches(seed=1, number=200) for row in rows}
-    assert drawn >= {3, 4, 10, 11, 12}
-    assert len(drawn & set(range(100, 200))) > 90
+def test_every_row_is_met_before_one_is_met_twice_over_the_borders_of_epochs() -> None:
+    # 7 rows, 3 batches of 2 an epoch: after 6 draws six rows are met once, after 12 five twice ...
+    sampler = _sampler(size=2, number=3, groups=_one(7))
+    met = Counter(range(7))
+    for number in range(1, 8):
+        met.update(_drawn(sampler, number))
+        twice = 6 * number % 7
+        expected = [1 + 6 * number // 7] * (7 - twice) + [2 + 6 * number // 7] * twice
+        assert sorted(met.values()) == expected
 
 
-def test_a_batch_of_one_goes_round_by_chance() -> None:
-    kinds = [rows[0] for rows in _batches(seed=1, size=1, number=200)]
-    assert np.mean([kind < 10 for kind in kinds]) == pytest.approx(0.5, abs=0.1)
+def test_packs_are_shuffled_anew() -> None:
+    sampler = _sampler(size=7, number=1, groups=_one(7))
+    assert len({tuple(rows) for number in range(1, 9) for rows in _epoch(sampler, number)}) == 8
+
+
+def test_odd_rows_fall_on_other_batches_in_other_epochs() -> None:
+    groups = {"a": Group(np.array([0]), 0.5), "b": Group(np.array([1]), 0.5)}
+    sampler = _sampler(size=1, number=20, groups=groups)
+    epochs = [_epoch(sampler, number) for number in (1, 2, 3)]
+    assert [sum(row for rows in epoch for row in rows) for epoch in epochs] == [10, 10, 10]
+    assert epochs[0] != epochs[1] != epochs[2]
 
 
 @pytest.mark.parametrize("name", list(GROUPS))
 def test_an_empty_group_with_a_share_is_refused_by_name(name: str) -> None:
     groups = {**GROUPS, name: Group(np.array([], dtype=np.int64), 0.25)}
     with pytest.raises(AnnotationError, match=f"'{name}'"):
-        next(balanced_batches(groups, batch_size=8, num_batches=1, rng=np.random.default_rng(1)))
+        _sampler(groups=groups)
 
 
 def test_an_empty_group_without_a_share_is_passed_over() -> None:
     groups = {**GROUPS, "spare": Group(np.array([], dtype=np.int64), 0.0)}
-    drawn = balanced_batches(groups, batch_size=8, num_batches=2, rng=np.random.default_rng(1))
-    assert [len(rows) for rows in drawn] == [8, 8]
+    assert [len(rows) for rows in _sampler(groups=groups).epoch(1)] == [8] * 20
 
 
 def test_shares_that_rounding_leaves_a_little_below_whole_numbers_are_drawn() -> None:
     # 0.9 of 1.2 times 8 is computed as a little less than 6.
     shares = {"a": 0.1, "b": 0.2, "c": 0.1 * 9}
     groups = {name: Group(np.array([n]), share) for n, (name, share) in enumerate(shares.items())}
-    drawn = balanced_batches(groups, batch_size=8, num_batches=9, rng=np.random.default_rng(1))
-    assert {int((rows == 2).sum()) for rows in drawn} == {6}
+    assert {rows.count(2) for rows in _epoch(_sampler(number=9, groups=groups))} == {6}
+
+
+def test_the_hardest_tenth_comes_nine_times_as_often() -> None:
+    scores = np.linspace(0, 1, 100)
+    scores[[7, 8]] = 2.0, np.nan  # the hardest, and one that nobody has looked at
+    sampler = _sampler(size=10, number=18, groups=_one(100, scores))
+    met = Counter(_drawn(sampler, *range(1, 11)))
+    hard = {7, *range(91, 100)}
+    assert {met[row] for row in hard} == {90}
+    assert {met[row] for row in set(range(100)) - hard} == {10}
+
+
+def test_every_batch_has_its_hard_rows() -> None:
+    groups = {
+        "nodule": Group(np.arange(100, 120), 0.5),
+        "non-nodule": Group(np.arange(100), 0.5, np.arange(100.0)),
+    }
+    for rows in _epoch(_sampler(size=8, groups=groups)):
+        assert [sum(90 <= row < 100 for row in rows), sum(row < 90 for row in rows)] == [2, 2]
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 11])
+def test_a_small_group_with_scores_is_drawn_whole(num_rows: int) -> None:
+    groups = _one(num_rows, np.arange(float(num_rows)))
+    assert set(_drawn(_sampler(groups=groups), 1)) == set(range(num_rows))

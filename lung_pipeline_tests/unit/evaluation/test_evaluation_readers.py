@@ -24,8 +24,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lung_pipeline.evaluation.intervals import Estimate, auc_by_bootstrap, share_by_wilson
+from lung_pipeline.evaluation.intervals import share_by_wilson
 from lung_pipeline.evaluation.readers import ReadersFigures, readers_figures
+from lung_pipeline.learning.resampling import Estimate
 
 RULE = {"name": "a rule", "version": 2}
 _NODULES = [
@@ -146,38 +147,3 @@ def test_intervals_of_shares_are_the_published_ones(
     estimate = share_by_wilson(num, of)
     assert estimate.value == num / of
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_interval_of_the_auc_is_drawn_within_each_class() -> None:
-    # Positives are 0 or 2, negatives 1: the AUC of a draw is its share of 2 among four positives.
-    # That share is binomial: 0 of 4 and 4 of 4 each in 1/16 of the draws, more than 2.5 %.
-    is_positive = np.array([True] * 4 + [False] * 3)
-    scores = np.array([0.0, 0.0, 2.0, 2.0, 1.0, 1.0, 1.0])
-    estimate = auc_by_bootstrap(is_positive, scores, np.random.default_rng(0))
-    assert estimate == Estimate(0.5, 0.0, 1.0)
-
-
-def test_perfect_ranking_has_no_interval() -> None:
-    is_positive = np.array([True, True, False, False])
-    estimate = auc_by_bootstrap(
-        is_positive, np.array([4.0, 3.0, 2.0, 1.0]), np.random.default_rng(0)
-    )
-    assert estimate == Estimate(1.0, None, None)
-
-
-def test_seed_decides_the_interval_of_the_auc() -> None:
-    rng = np.random.default_rng(5)
-    is_positive, scores = rng.random(60) < 0.5, rng.random(60)
-    first, again, other = (
-        auc_by_bootstrap(is_positive, scores, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert first == again
-    assert first != other
-
-
-def test_order_of_the_patients_does_not_change_the_draws() -> None:
-    rng = np.random.default_rng(5)
-    is_positive, scores, order = rng.random(60) < 0.5, rng.random(60), rng.permutation(60)
-    assert auc_by_bootstrap(is_positive[order], scores[order], np.random.default_rng(1)) == (
-        auc_by_bootstrap(is_positive, scores, np.random.default_rng(1))
-    )

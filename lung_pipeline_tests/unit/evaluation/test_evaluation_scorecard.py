@@ -6,21 +6,26 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.froc import froc, operating_point
-from lung_pipeline.evaluation.intervals import Estimate
+from lung_pipeline.evaluation.malignancy import (
+    RANGE_MM,
+    MalignancyFigures,
+    RankedNodules,
+    malignancy_figures,
+)
 from lung_pipeline.evaluation.matching import match
 from lung_pipeline.evaluation.readers import ReadersFigures
-from lung_pipeline.evaluation.roc import roc_auc
 from lung_pipeline.evaluation.scorecard import (
     Scorecard,
     SplitCertificate,
     build_scorecard,
-    malignancy_figures,
 )
+from lung_pipeline.learning.resampling import Estimate
 
 NODULES = pd.DataFrame(
     {"series_uid": ["a", "b"], "x_mm": 0.0, "y_mm": 0.0, "z_mm": 0.0, "diameter_mm": 6.0}
@@ -41,6 +46,14 @@ READERS = ReadersFigures(
 )
 
 
+RANKED = RankedNodules(
+    is_malignant=np.array([True, False, False, True, False]),
+    diameter_mm=np.array([9.0, 10.0, 4.0, 30.0, 6.0]),
+    probability=np.array([0.8, 0.7, 0.1, 0.2, 0.3]),
+    patient_ids=np.array(["A", "B", "B", "C", "D"], dtype=object),
+)
+
+
 def scorecard(num_nodules: int = 2, readers: ReadersFigures | None = None) -> Scorecard:
     """One nodule of two found at 0.9; one false positive at 0.4; two scans."""
     nodules = NODULES.iloc[:num_nodules]
@@ -57,7 +70,8 @@ def scorecard(num_nodules: int = 2, readers: ReadersFigures | None = None) -> Sc
         curve=curve,
         point=operating_point(curve, 0.0),
         how_chosen="highest sensitivity at no more than 4 false positives a scan",
-        malignancy=malignancy_figures([True, False, False], [9, 10, 4], [0.8, 0.7, 0.1]),
+        malignancy=malignancy_figures(RANKED),
+        malignancy_6_to_20_mm=malignancy_figures(RANKED.within(*RANGE_MM)),
         split=SplitCertificate({"kind": "hash", "seed": 7}, {"train": 5, "test": 2}, 0),
         provenance={"code": "0.1.0"},
         made_at="2026-01-02T03:04:05Z",
@@ -78,7 +92,21 @@ def test_a_record_from_before_the_readers_is_still_read() -> None:
     assert Scorecard.from_json(record) == card
 
 
-@pytest.mark.parametrize("damage", ["missing", "missing of readers", "readers", "unknown"])
+def test_a_record_from_before_the_ruler_is_still_read() -> None:
+    record = scorecard().as_json()
+    del record["malignancy_6_to_20_mm"]
+    names = ("auc", "auc_of_diameter", "num_malignant", "num_benign")
+    record["malignancy"] = {name: record["malignancy"][name] for name in names}
+    card = Scorecard.from_json(record)
+    assert card.malignancy == MalignancyFigures(4 / 6, 5 / 6, 2, 3)
+    assert card.malignancy_6_to_20_mm is None
+    of_ruler = {name for name in card.metrics() if name.startswith("malignancy")}
+    assert of_ruler == {f"malignancy/{name}" for name in names}
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "missing of readers", "readers", "ruler", "interval", "unknown"]
+)
 def test_a_record_of_other_fields_is_refused(damage: str) -> None:
     record = scorecard(readers=READERS).as_json()
     if damage == "missing":
@@ -87,6 +115,10 @@ def test_a_record_of_other_fields_is_refused(damage: str) -> None:
         del record["readers"]["sensitivity"]["low"]
     elif damage == "readers":
         record["readers"] = []
+    elif damage == "ruler":
+        record["malignancy_6_to_20_mm"]["auc_of_length"] = 0.5
+    elif damage == "interval":
+        del record["malignancy"]["auc_difference"]["low"]
     else:
         record["colour"] = "green"
     with pytest.raises(StoreError, match="exactly the fields"):
@@ -100,9 +132,30 @@ def test_metrics_hold_the_figures_worked_by_hand() -> None:
     assert metrics["detection/threshold"] == 0.9
     assert metrics["detection/cpm"] == pytest.approx(1 / 2)
     assert metrics["detection/num_false_positives"] == 1
-    assert metrics["malignancy/auc"] == 1.0
-    assert metrics["malignancy/auc_of_diameter"] == 0.5
-    assert (metrics["malignancy/num_malignant"], metrics["malignancy/num_benign"]) == (1, 2)
+
+
+def test_metrics_hold_the_model_beside_the_ruler_in_both_ranges() -> None:
+    card = scorecard()
+    of_ruler = {n: figure for n, figure in card.metrics().items() if n.startswith("malignancy")}
+    # Malignant: 0.8 wins against all three, 0.2 against one. 9 mm wins twice, 30 mm three times.
+    interval = card.malignancy.auc_difference
+    assert of_ruler == {
+        "malignancy/auc": pytest.approx(4 / 6),
+        "malignancy/auc_of_diameter": pytest.approx(5 / 6),
+        "malignancy/auc_difference": pytest.approx(-1 / 6),
+        "malignancy/auc_difference_low": interval.low,
+        "malignancy/auc_difference_high": interval.high,
+        "malignancy/num_malignant": 2,
+        "malignancy/num_benign": 3,
+        "malignancy/num_patients": 4,
+        # Of 6 to 20 mm one malignant nodule is left: too few for an interval.
+        "malignancy_6_to_20_mm/auc": 1.0,
+        "malignancy_6_to_20_mm/auc_of_diameter": 0.5,
+        "malignancy_6_to_20_mm/auc_difference": 0.5,
+        "malignancy_6_to_20_mm/num_malignant": 1,
+        "malignancy_6_to_20_mm/num_benign": 2,
+        "malignancy_6_to_20_mm/num_patients": 3,
+    }
 
 
 def test_metrics_hold_the_readers_with_their_intervals() -> None:
@@ -139,18 +192,3 @@ def test_unknown_figures_are_null_in_json_and_absent_from_metrics() -> None:
     assert card.detection.cpm is None
     assert json.loads(json.dumps(card.as_json(), allow_nan=False))["detection"]["cpm"] is None
     assert "detection/cpm" not in card.metrics()
-
-
-def test_without_a_malignancy_model_only_the_diameter_is_scored() -> None:
-    figures = malignancy_figures([True, False], [9.0, 4.0], None)
-    assert (figures.auc, figures.auc_of_diameter) == (None, 1.0)
-
-
-def test_auc_counts_pairs_and_half_of_ties() -> None:
-    # Positives 3 and 1, negatives 1 and 0: of four pairs three are won and one is tied.
-    assert roc_auc([1, 1, 0, 0], [3, 1, 1, 0]) == pytest.approx((3 + 0.5) / 4)
-
-
-@pytest.mark.parametrize("labels", [[], [True], [False, False]])
-def test_auc_of_one_class_is_none(labels: list[bool]) -> None:
-    assert roc_auc(labels, [0.5] * len(labels)) is None

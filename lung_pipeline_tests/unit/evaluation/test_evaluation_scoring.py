@@ -23,6 +23,7 @@ from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.gather import Evaluation
 from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate
 from lung_pipeline.evaluation.scoring import choose_threshold, score
+from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
 
 MODELS = {"segmentation": "s v1", "nodule": "n v1", "malignancy": "m v1"}
 SPLIT = SplitCertificate({"seed": 20}, {"train": 0, "validation": 2, "test": 2}, 0)
@@ -50,7 +51,9 @@ def _nodules() -> pd.DataFrame:
         ("t2", 200.0, 30.0, True),  # missed
     ]
     table = pd.DataFrame(rows, columns=["series_uid", "x_mm", "diameter_mm", "is_malignant"])
-    return table.assign(y_mm=0.0, z_mm=0.0, is_malignant=table["is_malignant"].astype("boolean"))
+    patients = table["series_uid"].map(_series().set_index("series_uid")["patient_id"])
+    labels = table["is_malignant"].astype("boolean")
+    return table.assign(y_mm=0.0, z_mm=0.0, is_malignant=labels, patient_id=patients)
 
 
 def _findings() -> pd.DataFrame:
@@ -137,19 +140,17 @@ def test_validation_part_may_be_scored_too() -> None:
 
 def test_malignancy_counts_rated_nodules_found_at_the_threshold_alone() -> None:
     evaluation = _evaluation().of_part("test")
-    malignant, diameter_mm, probability = evaluation.malignancy_of_hits(
-        evaluation.matched(), threshold=0.7
-    )
-    assert malignant.tolist() == [True, False]
-    assert diameter_mm.tolist() == [10.0, 20.0]
+    ranked = evaluation.ranked_hits(evaluation.matched(), threshold=0.7)
+    assert ranked.is_malignant.tolist() == [True, False]
+    assert ranked.diameter_mm.tolist() == [10.0, 20.0]
+    assert ranked.patient_ids.tolist() == ["T1", "T2"]
     # Of two findings on one nodule the surer one speaks.
-    assert probability.tolist() == [0.9, 0.2]
-    lower = evaluation.malignancy_of_hits(evaluation.matched(), threshold=0.65)
-    assert [figures.tolist() for figures in lower] == [
-        [True, False, True],
-        [10.0, 20.0, 30.0],
-        [0.9, 0.2, 0.1],
-    ]
+    assert ranked.probability is not None
+    assert ranked.probability.tolist() == [0.9, 0.2]
+    lower = evaluation.ranked_hits(evaluation.matched(), threshold=0.65)
+    assert lower.is_malignant.tolist() == [True, False, True]
+    assert lower.probability is not None
+    assert lower.probability.tolist() == [0.9, 0.2, 0.1]
 
 
 def test_scorecard_ranks_malignancy_beside_the_diameter() -> None:
@@ -157,6 +158,19 @@ def test_scorecard_ranks_malignancy_beside_the_diameter() -> None:
     assert (malignancy.num_malignant, malignancy.num_benign) == (1, 1)
     # The model puts the malignant one first; the diameter puts it last.
     assert (malignancy.auc, malignancy.auc_of_diameter) == (1.0, 0.0)
+    assert malignancy.auc_difference == Estimate(1.0, None, None)
+
+
+def test_scorecard_ranks_nodules_of_6_to_20_mm_apart() -> None:
+    findings = _findings()
+    findings.loc[0, "score"] = 0.99  # so that the malignant one of 30 mm is found too
+    card = _card(_evaluation(findings=findings))
+    mid_sized = card.malignancy_6_to_20_mm
+    assert mid_sized is not None
+    assert (mid_sized.num_malignant, mid_sized.num_benign, mid_sized.num_patients) == (1, 1, 2)
+    assert (mid_sized.auc, mid_sized.auc_of_diameter) == (1.0, 0.0)
+    assert card.malignancy.num_malignant == 2
+    assert (card.malignancy.auc, card.malignancy.auc_of_diameter) == (0.5, 0.5)
 
 
 def test_without_a_malignancy_model_only_the_diameter_is_ranked() -> None:
@@ -164,6 +178,7 @@ def test_without_a_malignancy_model_only_the_diameter_is_ranked() -> None:
     findings = _findings().assign(malignancy_probability=np.nan)
     malignancy = _card(_evaluation(models=models, findings=findings)).malignancy
     assert (malignancy.auc, malignancy.auc_of_diameter) == (None, 0.0)
+    assert malignancy.auc_difference == NOT_MEASURED
 
 
 def test_validation_part_without_nodules_leaves_the_even_threshold() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
-from lung_pipeline.learning.loop import VALIDATION_LOSS, Epoch, Schedule, best_epoch, fit
-from lung_pipeline.learning.seeds import seeded
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, best_epoch
+from lung_pipeline.learning.loop import fit
+from lung_pipeline.learning.schedule import Schedule
+from lung_pipeline.learning.seeds import seeded, seeded_for
 
 STEPS = 20
 
@@ -32,13 +35,13 @@ def _pairs(rng: np.random.Generator, number: int = STEPS) -> Iterator[Pair]:
 
 
 def _fitted(seed: int, epochs: int = 6) -> tuple[nn.Linear, list[Epoch]]:
-    rng = seeded(seed)
+    seeded(seed)
     model = nn.Linear(1, 1)
     held_out = next(_pairs(np.random.default_rng(99)))
     history = fit(
         model,
         Schedule(epochs, STEPS, learning_rate=0.2),
-        batches=lambda: _pairs(rng),
+        batches=lambda epoch: _pairs(seeded_for(seed, epoch)),
         loss=_loss,
         validate=lambda trained: {VALIDATION_LOSS: _loss(trained, held_out).item()},
     )
@@ -55,7 +58,7 @@ def _fit_with_validation(model: nn.Module, losses: Sequence[float]) -> list[dict
         return {VALIDATION_LOSS: losses[len(left) - 1]}
 
     schedule = Schedule(len(losses), STEPS, learning_rate=0.05)
-    fit(model, schedule, batches=lambda: _pairs(rng), loss=_loss, validate=validate)
+    fit(model, schedule, batches=lambda epoch: _pairs(rng), loss=_loss, validate=validate)
     return left
 
 
@@ -71,6 +74,25 @@ def test_the_line_is_learned_and_the_loss_falls() -> None:
     assert losses[-1] < 0.01 * losses[0]
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert all(epoch.seconds > 0 for epoch in history)
+
+
+def test_speed_counts_samples_and_the_time_spent_waiting_for_them() -> None:
+    def slow(epoch: int) -> Iterator[Pair]:
+        for pair in _pairs(np.random.default_rng(epoch), 3):
+            time.sleep(0.02)
+            yield pair
+
+    (epoch,) = fit(
+        nn.Linear(1, 1),
+        Schedule(1, 3, 0.1),
+        batches=slow,
+        loss=_loss,
+        validate=lambda trained: {VALIDATION_LOSS: 0.0},
+    )
+    assert epoch.num_samples == 3 * 16
+    assert 0.06 <= epoch.waiting_s <= epoch.learning_s <= epoch.seconds
+    assert 0.5 < epoch.speed["speed/waiting_share"] < 1
+    assert epoch.speed["speed/samples_per_second"] == pytest.approx(48 / epoch.learning_s)
 
 
 def test_one_seed_gives_one_model_to_the_bit() -> None:
@@ -105,7 +127,13 @@ def test_validation_runs_in_inference_mode_and_training_in_training_mode() -> No
         return {VALIDATION_LOSS: 0.0}
 
     rng = np.random.default_rng(1)
-    fit(model, Schedule(2, 1, 0.1), batches=lambda: _pairs(rng, 1), loss=loss, validate=validate)
+    fit(
+        model,
+        Schedule(2, 1, 0.1),
+        batches=lambda epoch: _pairs(rng, 1),
+        loss=loss,
+        validate=validate,
+    )
     assert modes == [(True, False), (False, True)] * 2
 
 
@@ -115,7 +143,7 @@ def test_each_epoch_is_told_as_it_ends() -> None:
     history = fit(
         nn.Linear(1, 1),
         Schedule(3, 2, 0.1),
-        batches=lambda: _pairs(rng, 2),
+        batches=lambda epoch: _pairs(rng, 2),
         loss=_loss,
         validate=lambda trained: {VALIDATION_LOSS: 1.0, "validation/f1": 0.5},
         on_epoch=told.append,
@@ -152,8 +180,8 @@ def test_a_training_loss_that_is_no_number_is_refused(broken: float) -> None:
         fit(
             nn.Linear(1, 1),
             Schedule(1, 1, 0.1),
-            batches=lambda: [torch.ones(1, 1)],
-            loss=lambda model, batch: model(batch).float().sum() * broken,
+            batches=lambda epoch: [(torch.ones(1, 1),)],
+            loss=lambda model, batch: model(batch[0]).float().sum() * broken,
             validate=lambda trained: {VALIDATION_LOSS: 0.0},
         )
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from lung_pipeline.errors import AnnotationError
-from lung_pipeline.learning.loop import Epoch
+from lung_pipeline.learning.epoch import Epoch
 from lung_pipeline.segmentation.patches import Region
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.segmentation.training import Regions, count_masks, train_unet, validate_unet

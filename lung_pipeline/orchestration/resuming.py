@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training that was killed, found again by what it was to learn and from what.
+
+The folder of an attempt is named by a hash of settings, data and code: the same training launched
+again finds its checkpoint and its MLflow run, another one begins anew. It is removed when the
+model is registered.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lung_pipeline.home import Home, written_whole
+
+_RUN = "mlflow_run_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One training, from its first step to its registered model."""
+
+    folder: Path
+    """Where it keeps what it needs to go on."""
+
+    run_id: str | None
+    """The MLflow run it was logged in so far; None where it has not begun."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of the training is kept."""
+        return self.folder / "state"
+
+    def remember(self, run_id: str) -> None:
+        """Write down in which run it is logged."""
+        with written_whole(self.folder / _RUN) as temporary:
+            temporary.write_text(run_id)
+
+    def forget(self) -> None:
+        """The training is done: remove what was kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def attempt_at(home: Home, step: str, parameters: Mapping[str, Any]) -> Attempt:
+    """The attempt at a training by all that it depends on, begun already or not."""
+    from lung_pipeline.tracking.provenance import code_version
+
+    made_of = json.dumps({**parameters, "code": code_version()}, sort_keys=True, default=str)
+    folder = home.training(step, hashlib.sha256(made_of.encode()).hexdigest()[:16])
+    kept = folder / _RUN
+    return Attempt(folder, kept.read_text() if kept.is_file() else None)
