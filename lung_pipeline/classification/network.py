@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The classifier of crops: tail, backbone, head; nodule and malignancy models share it.
+"""What every network over crops offers, and the book's: tail, backbone, head.
 
-Belongs here: the network only, in the form of "Deep Learning with PyTorch", chapter 11: a batch
-norm that learns the scale of HU, four blocks of two convolutions and a pooling, one linear layer.
+Nodule and malignancy models share a network. Belongs here: the form all have, and the network of
+"Deep Learning with PyTorch", chapter 11: a batch norm that learns the scale of HU, four blocks of
+two convolutions and a pooling, one linear layer. Does not belong here: other networks, and their
+names (``networks.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +21,43 @@ NUM_BLOCKS = 4
 """Each halves the crop: 32 x 48 x 48 becomes 2 x 3 x 3."""
 
 
+class CropNetwork(nn.Module):
+    """Two logits for a crop, by parts that fine-tuning can freeze and renew.
+
+    Heirs give ``forward``: crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2).
+    """
+
+    architecture: dict[str, Any]
+    """The keyword arguments the network was built with, for its model card."""
+
+    backbone: nn.Sequential
+    """Blocks; the last one is the one that fine-tuning may let learn."""
+
+    head: nn.Linear
+    """Features to two logits: not, and yes."""
+
+    @property
+    def last_block(self) -> nn.Module:
+        """The part before the head."""
+        return self.backbone[-1]
+
+    def renew_head(self) -> None:
+        """Put a head with fresh random weights in the place of the old one."""
+        self.head = type(self)(**self.architecture).head
+
+
+def undecided_head(features: int) -> nn.Linear:
+    """A layer that gives both answers nearly the same chance until it has learned.
+
+    Larger random weights over many features are sure of random answers, and a network spends its
+    first hundred steps on unlearning them (docs/results.md).
+    """
+    head = nn.Linear(features, 2)
+    nn.init.normal_(head.weight, std=0.01)
+    nn.init.zeros_(head.bias)
+    return head
+
+
 class Block(nn.Module):
     """Two 3 x 3 x 3 convolutions with ReLU, then the crop is halved along each axis."""
 
@@ -33,13 +72,13 @@ class Block(nn.Module):
         return functional.max_pool3d(functional.relu(self.conv2(features)), 2)
 
 
-class CropClassifier(nn.Module):
-    """Two logits for a crop: not, and yes."""
+class CropClassifier(CropNetwork):
+    """The book's network: two logits for a crop, not and yes."""
 
     def __init__(self, *, first_channels: int = 8) -> None:
         """Build the network; channels double with each of the four blocks."""
         super().__init__()
-        self.architecture: dict[str, Any] = {"first_channels": first_channels}
+        self.architecture = {"first_channels": first_channels}
         channels = [first_channels * 2**block for block in range(NUM_BLOCKS)]
         self.tail = nn.BatchNorm3d(1)
         self.backbone = nn.Sequential(
@@ -48,8 +87,8 @@ class CropClassifier(nn.Module):
         voxels = 1
         for size in CROP_SHAPE_IRC:
             voxels *= size // 2**NUM_BLOCKS
-        self.head = nn.Linear(channels[-1] * voxels, 2)
-        self.apply(_initialise)
+        self.apply(initialise)
+        self.head = undecided_head(channels[-1] * voxels)
 
     def forward(self, crops_hu: Tensor) -> Tensor:
         """Crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2)."""
@@ -61,7 +100,7 @@ def fast_layout(model: nn.Module) -> None:
     model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """He et al. 2015 (arXiv 1502.01852): keeps the variance of activations through ReLUs."""
     if isinstance(module, nn.Conv3d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

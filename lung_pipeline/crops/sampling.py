@@ -12,7 +12,7 @@ Belongs here: row numbers. Does not belong here: voxels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,15 +107,6 @@ class BalancedSampler:
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=stream))
-
-
-def balanced_batches(
-    groups: Mapping[str, Group], *, batch_size: int, num_batches: int, rng: np.random.Generator
-) -> Iterator[Rows]:
-    """The first epoch of a sampler whose seed is drawn."""
-    seed = int(rng.integers(2**63))
-    sampler = BalancedSampler(groups, batch_size=batch_size, num_batches=num_batches, seed=seed)
-    yield from sampler.epoch(1)
 
 
 def _counts(

@@ -6,23 +6,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lung_pipeline.classification.network import CropClassifier
+from torch import nn
+
+from lung_pipeline.classification import networks as of_crops
+from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.learning.device import AUTO, pick_device
 from lung_pipeline.learning.model_folder import read_model
-from lung_pipeline.segmentation.unet import UNet
+from lung_pipeline.segmentation import networks as of_slices
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
     """One model for each step that needs one."""
 
-    segmentation: UNet
+    segmentation: nn.Module
     """Marks voxels."""
 
-    nodule: CropClassifier
+    nodule: CropNetwork
     """Tells nodules from other things."""
 
-    malignancy: CropClassifier | None
+    malignancy: CropNetwork | None
     """Tells malignant from benign; without it findings have no malignancy."""
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -36,15 +39,16 @@ def read_models(
 
     Raises:
         ModelError: a folder that is no model, or the model of another step.
+        SettingError: a network needs a library that is not installed.
         DeviceError: a device that is not there.
     """
     place = pick_device(device)
-    unet, unet_card = read_model(segmentation, UNet)
-    classifier, classifier_card = read_model(nodule, CropClassifier)
-    hashes = {"segmentation": unet_card.weights_sha256, "nodule": classifier_card.weights_sha256}
+    marker, marker_card = read_model(segmentation, *of_slices.NETWORKS.values())
+    classifier, classifier_card = read_model(nodule, *of_crops.NETWORKS.values())
+    hashes = {"segmentation": marker_card.weights_sha256, "nodule": classifier_card.weights_sha256}
     judge = None
     if malignancy is not None:
-        judge, card = read_model(malignancy, CropClassifier)
+        judge, card = read_model(malignancy, *of_crops.NETWORKS.values())
         hashes["malignancy"] = card.weights_sha256
         judge.to(place)
-    return Models(unet.to(place), classifier.to(place), judge, hashes)
+    return Models(marker.to(place), classifier.to(place), judge, hashes)

@@ -22,10 +22,6 @@ from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
 from lung_pipeline.learning.ranking import auc_difference, roc_auc
 from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
 
-RANGE_MM = (6.0, 20.0)
-"""Where size does not decide: of LUNA16's 1,182 rated nodules, by the default rule, 22 of 502 are
-malignant below it, 310 of 631 in it, and 46 of 49 above it."""
-
 
 @dataclass(frozen=True, slots=True)
 class RankedNodules:

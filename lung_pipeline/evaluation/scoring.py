@@ -15,8 +15,9 @@ from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
 from lung_pipeline.evaluation.froc import Froc, at_threshold, froc, operating_point
 from lung_pipeline.evaluation.gather import Evaluation
-from lung_pipeline.evaluation.malignancy import RANGE_MM, malignancy_figures
+from lung_pipeline.evaluation.malignancy import malignancy_figures
 from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate, build_scorecard
+from lung_pipeline.learning.ranking import RANGE_MM
 
 EVEN_THRESHOLD = 0.5
 """The threshold where the deciding part has no nodule to decide by."""

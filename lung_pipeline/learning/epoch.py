@@ -9,8 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from lung_pipeline.learning.examples import Example
+
 TRAINING_LOSS, VALIDATION_LOSS = "train/loss", "validation/loss"
 """The metrics every epoch has; the best epoch is the one with the lowest validation loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a look at the validation part gave."""
+
+    figures: Mapping[str, float]
+    """By name, ``validation/loss`` among them."""
+
+    examples: tuple[Example, ...] = ()
+    """What the model got most wrong, to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +34,7 @@ class Epoch:
     """From 1."""
 
     metrics: Mapping[str, float]
-    """``train/loss`` and whatever the validation gave."""
+    """``train/loss`` and the figures of the validation."""
 
     seconds: float
     """How long it took, validation included."""

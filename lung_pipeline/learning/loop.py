@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import DeviceError, ModelError
-from lung_pipeline.learning.device import mixed_precision
-from lung_pipeline.learning.epoch import TRAINING_LOSS, VALIDATION_LOSS, Epoch, best_epoch
+from lung_pipeline.learning.device import CPU, mixed_precision
+from lung_pipeline.learning.epoch import (
+    TRAINING_LOSS,
+    VALIDATION_LOSS,
+    Epoch,
+    Validation,
+    best_epoch,
+)
+from lung_pipeline.learning.memory import keep_freed_memory
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.state import TrainingState, resume, write_checkpoint
+from lung_pipeline.learning.watching import SILENT, Watcher
 
 Batch = tuple[Tensor, ...]
 """Tensors on the model's device whose first axis is the sample."""
@@ -39,8 +47,8 @@ def fit(
     *,
     batches: Callable[[int], Iterable[Batch]],
     loss: Loss,
-    validate: Callable[[nn.Module], Mapping[str, float]],
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    validate: Callable[[nn.Module], Validation],
+    watcher: Watcher = SILENT,
     checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train the parameters that want gradients; the model ends with its best epoch's weights.
@@ -51,8 +59,8 @@ def fit(
         batches: gives the batches of an epoch by its number, ``schedule.steps_per_epoch`` of
             them, the same at every call.
         loss: the mean loss of a batch.
-        validate: metrics on the validation part, ``validation/loss`` among them.
-        on_epoch: told each epoch as it ends; those before an interruption are told again.
+        validate: judges the model on the validation part.
+        watcher: told each epoch and step; epochs before an interruption are told again.
         checkpoint: a folder in which the state is kept after each epoch; where it is there
             already, the training goes on from it.
 
@@ -60,18 +68,23 @@ def fit(
         ModelError: the training or validation loss is NaN or infinite, or the checkpoint is unfit.
         DeviceError: the device's memory does not hold a single sample's step.
     """
+    if next(model.parameters()).device.type == CPU:
+        keep_freed_memory()
     state = TrainingState.begin(model, schedule)
     if checkpoint is not None:
         resume(state, schedule, checkpoint)
     for epoch in state.history:
-        on_epoch(epoch)
+        watcher.end(epoch, ())
     forward: Any = torch.compile(model) if schedule.compiled else model
     while not _is_over(state.history, schedule):
         number, started = len(state.history) + 1, time.monotonic()
-        learned = _learn(state, forward, batches(number), loss, schedule, number)
-        figures = _validated(state.judged, validate)
-        _finite(figures[VALIDATION_LOSS], f"validation loss in epoch {number}")
-        metrics = {TRAINING_LOSS: learned.loss, **figures}
+        watcher.begin(number)
+        learned = _learn(state, forward, batches(number), loss, schedule, number, watcher)
+        validation = _validated(state.judged, validate)
+        _finite(validation.figures[VALIDATION_LOSS], f"validation loss in epoch {number}")
+        figures = {TRAINING_LOSS: learned.loss, **validation.figures}
+        # Plain numbers: Dagster refuses NumPy's, and would do so when all is learned.
+        metrics = {name: float(value) for name, value in figures.items()}
         seconds = time.monotonic() - started
         state.history.append(
             Epoch(number, metrics, seconds, learned.num_samples, learned.seconds, learned.waiting_s)
@@ -80,7 +93,7 @@ def fit(
             state.keep_best()
         if checkpoint is not None:
             write_checkpoint(state, schedule, checkpoint)
-        on_epoch(state.history[-1])
+        watcher.end(state.history[-1], validation.examples)
     model.load_state_dict(state.best_weights)
     return state.history
 
@@ -110,6 +123,7 @@ def _learn(
     loss: Loss,
     schedule: Schedule,
     number: int,
+    watcher: Watcher,
 ) -> _Learned:
     """One pass over the training samples."""
     _prepare_to_learn(state.model)
@@ -122,6 +136,7 @@ def _learn(
         total = total.to(batch[0].device) + _take_step(state, forward, batch, loss)
         learned.num_samples += len(batch[0])
         step += 1
+        watcher.step(learned.num_samples, learned.waiting_s)
     # Asked once a pass: to look at a number on a card is to wait for the card.
     learned.loss = _finite(
         total.item() / schedule.steps_per_epoch, f"training loss in epoch {number}"
@@ -194,9 +209,7 @@ def _prepare_to_learn(model: nn.Module) -> None:
 
 
 @torch.inference_mode()
-def _validated(
-    model: nn.Module, validate: Callable[[nn.Module], Mapping[str, float]]
-) -> Mapping[str, float]:
+def _validated(model: nn.Module, validate: Callable[[nn.Module], Validation]) -> Validation:
     model.eval()
     return validate(model)
 

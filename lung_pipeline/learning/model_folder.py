@@ -98,28 +98,33 @@ def read_card(folder: Path) -> ModelCard:
         ) from error
 
 
-def read_model(folder: Path, network: type[_Network]) -> tuple[_Network, ModelCard]:
+def read_model(folder: Path, *networks: type[_Network]) -> tuple[_Network, ModelCard]:
     """Build the network the card describes, with its weights, ready to infer on the CPU.
+
+    Args:
+        folder: a model folder.
+        networks: the classes a model of this step may have; the card names one of them.
 
     Raises:
         ModelError: no card, another network, changed or unfit weights.
+        SettingError: the network needs a library that is not installed.
     """
     card = read_card(folder)
-    expected = network.__name__
-    if card.network != expected:
-        raise _unfit(folder, card.network, f"this step needs a {expected}")
+    by_name = {network.__name__: network for network in networks}
+    if card.network not in by_name:
+        raise _unfit(folder, card.network, f"this step needs a {' or '.join(by_name)}")
     path = folder / WEIGHTS
     if not path.is_file():
         raise _unfit(folder, "no file", f"the folder must hold {WEIGHTS}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != card.weights_sha256:
         raise _unfit(path, "another hash", f"the weights must have the hash that {CARD} names")
     try:
-        model = network(**card.architecture)
+        model = by_name[card.network](**card.architecture)
         model.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError, TypeError, ValueError, IndexError) as error:
         # torch's last line names a tensor; its first says only that there was an error.
         raise _unfit(
-            path, str(error).splitlines()[-1].strip(), f"card and weights must fit {expected}"
+            path, str(error).splitlines()[-1].strip(), f"card and weights must fit {card.network}"
         ) from error
     return model.eval(), card
 

@@ -28,6 +28,13 @@ class Memory:
     gpu_peak_bytes: int | None = None
     """The most that was held on the card so far; None without a card."""
 
+    def as_metrics(self) -> dict[str, float]:
+        """Named numbers for a tracker, in GB of 10^9 bytes."""
+        figures = {"memory/resident_gb": self.resident_bytes / _BYTES_OF_A_GB}
+        if self.gpu_peak_bytes is not None:
+            figures["memory/gpu_peak_gb"] = self.gpu_peak_bytes / _BYTES_OF_A_GB
+        return figures
+
 
 def memory_in_use(device: torch.device) -> Memory:
     """The memory of this process now, and its peak on a CUDA device."""
@@ -39,6 +46,16 @@ def memory_in_use(device: torch.device) -> Memory:
         return Memory(resident_bytes)
     # Reserved, not allocated: what the allocator keeps is what the card must have.
     return Memory(resident_bytes, torch.cuda.max_memory_reserved(device))
+
+
+def memory_from_here(device: torch.device) -> Callable[[], Memory]:
+    """Asks for the memory of what begins now: what a card held before is no part of its peak."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    return lambda: memory_in_use(device)
 
 
 @dataclass(frozen=True, slots=True)

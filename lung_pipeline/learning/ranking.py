@@ -23,6 +23,10 @@ from lung_pipeline.learning.resampling import (
     percentile_estimate,
 )
 
+RANGE_MM = (6.0, 20.0)
+"""Diameters at which size does not decide: of LUNA16's 1,182 rated nodules, by the default rule,
+22 of 502 are malignant below it, 310 of 631 in it, and 46 of 49 above it."""
+
 NUM_RESAMPLES_IN_TRAINING = 1000
 """The fewest that are advised, since each epoch draws them anew."""
 
@@ -120,6 +124,7 @@ def ruler_metrics(
     probability: npt.ArrayLike,
     patient_ids: npt.ArrayLike,
     rng: np.random.Generator,
+    prefix: str = "validation",
 ) -> dict[str, float]:
     """A malignancy model beside the ruler, named for a tracker; what is not known is left out.
 
@@ -129,6 +134,7 @@ def ruler_metrics(
         probability: shape (n,), the model's.
         patient_ids: shape (n,).
         rng: draws the samples of the interval.
+        prefix: before each name.
 
     Raises:
         AnnotationError: a diameter or probability that is no finite number.
@@ -141,7 +147,7 @@ def ruler_metrics(
         "auc_of_diameter": roc_auc(is_malignant, diameter_mm),
         **difference.metrics("auc_difference"),
     }
-    return {f"validation/{name}": value for name, value in figures.items() if value is not None}
+    return {f"{prefix}/{name}": value for name, value in figures.items() if value is not None}
 
 
 def _one_for_each(

@@ -9,28 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subsets
+from lung_pipeline.orchestration.profiles import DEMO
 
 NUM_SUBSETS, SCANS_PER_SUBSET, SEED = 3, 10, 4
 """The phantoms of the demo. The seed was taken for the number of nodules it gives each part under
 the default split (64 to learn from, 10 to choose by, 13 to judge by), before any training."""
-
-TRAINING: dict[str, dict[str, Any]] = {
-    "segmentation_model": {
-        "epochs": 5,
-        "steps_per_epoch": 100,
-        "batch_size": 32,
-        "learning_rate": 6e-3,
-    },
-    "nodule_model": {"epochs": 4, "steps_per_epoch": 40, "batch_size": 24},
-    "malignancy_model": {"epochs": 2, "steps_per_epoch": 20, "batch_size": 24},
-}
-"""Settings that learn phantoms on two cores in about three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +88,7 @@ def run_demo(home: Home, tell: Callable[[str], None]) -> DemoResult:
             say(f"{subset}: volumes, candidates, crops")
             run_job(home, instance, "ingest", partition=subset)
         say("training: segmentation, nodule, malignancy")
-        run_job(home, instance, "train", config=TRAINING)
+        run_job(home, instance, "train", config=DEMO)
         for subset in subsets:
             say(f"{subset}: findings, diagnoses, reports")
             run_job(home, instance, "diagnose", partition=subset)

@@ -7,6 +7,7 @@ https://docs.dagster.io/guides/build/jobs
 import dagster as dg
 
 from lung_pipeline.orchestration.assets import data, evaluation, models, patients
+from lung_pipeline.orchestration.profiles import PROFILES, run_config
 
 INGEST = dg.define_asset_job(
     "ingest",
@@ -17,8 +18,18 @@ INGEST = dg.define_asset_job(
 TRAIN = dg.define_asset_job(
     "train",
     dg.AssetSelection.groups(models.GROUP),
-    description="The three models, from all subsets that have crops.",
+    description="The three models, from all subsets that have crops; by default as for LUNA16.",
 )
+
+TRAIN_AS = [
+    dg.define_asset_job(
+        f"train_{name}",
+        dg.AssetSelection.groups(models.GROUP),
+        config=run_config(profile),
+        description=f"The three models with the settings of the profile '{name}'.",
+    )
+    for name, profile in PROFILES.items()
+]
 
 DIAGNOSE = dg.define_asset_job(
     "diagnose",
@@ -38,4 +49,4 @@ REVALIDATE = dg.define_asset_job(
     description="The champion over the validation part.",
 )
 
-JOBS = [INGEST, TRAIN, DIAGNOSE, EVALUATE, REVALIDATE]
+JOBS = [INGEST, TRAIN, *TRAIN_AS, DIAGNOSE, EVALUATE, REVALIDATE]

@@ -34,6 +34,11 @@ class Attempt:
         """Where the state of the training is kept."""
         return self.folder / "state"
 
+    @property
+    def events(self) -> Path:
+        """Where its event files are, which TensorBoard reads while it lasts."""
+        return self.folder / "tensorboard"
+
     def remember(self, run_id: str) -> None:
         """Write down in which run it is logged."""
         with written_whole(self.folder / _RUN) as temporary:

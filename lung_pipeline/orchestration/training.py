@@ -17,6 +17,7 @@ from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.partitions import known_subsets
 from lung_pipeline.orchestration.resources import TrackingResource
 from lung_pipeline.orchestration.resuming import attempt_at
+from lung_pipeline.orchestration.watching import watched
 from lung_pipeline.tracking.names import CHALLENGER, REGISTERED
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from lung_pipeline.crops.certificate import LeakageCertificate
     from lung_pipeline.learning.epoch import Epoch
     from lung_pipeline.learning.model_folder import ModelCard
+    from lung_pipeline.learning.watching import Watcher
     from lung_pipeline.tracking.registry import ModelVersion
     from lung_pipeline.tracking.runs import Run
 
-OnEpoch = Callable[["Epoch"], None]
-Train = Callable[[OnEpoch, Path], "tuple[nn.Module, list[Epoch]]"]
-"""Told each epoch, and in which folder to keep its state."""
+Train = Callable[["Watcher", Path], "tuple[nn.Module, list[Epoch]]"]
+"""Given whom to tell how it goes, and in which folder to keep its state."""
 
 
 def subsets_to_use(
@@ -71,6 +72,18 @@ def refuse_other_split(card: "ModelCard", certificate: "LeakageCertificate", pla
         )
 
 
+def former_model(home: Home, address: str) -> "tuple[nn.Module | None, dict[str, str]]":
+    """The nodule model that tells hard negatives, and its hash for the card; none is fine too."""
+    if not address:
+        return None, {}
+    from lung_pipeline.classification.networks import NETWORKS
+    from lung_pipeline.learning.model_folder import read_model
+    from lung_pipeline.tracking.registry import fetch
+
+    model, card = read_model(fetch(home, address), *NETWORKS.values())
+    return model, {"hard_negatives_from_sha256": card.weights_sha256}
+
+
 def record_training(
     context: dg.AssetExecutionContext,
     tracking: TrackingResource,
@@ -81,13 +94,13 @@ def record_training(
     certificate: "LeakageCertificate",
     train: Train,
     learned_from: Mapping[str, int] | None = None,
-    starts_from: str = "",
+    builds_on: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     """Train, log each epoch, keep the model with its run and register it as the challenger.
 
     A training that was killed goes on where it stood, in the same MLflow run. ``learned_from`` are
-    counts of the samples, which stand on the card and in the metadata; ``starts_from`` is the hash
-    of the weights it begins with, where these are a model's.
+    counts of the samples, which stand on the card and in the metadata; ``builds_on`` has the hashes
+    of former models' weights, each by what it is to this training.
     """
     home = tracking.home.open()
     counts = dict(learned_from or {})
@@ -97,13 +110,14 @@ def record_training(
         "split_sha256": certificate.split_sha256,
         "leakage_certificate_sha256": certificate.sha256,
         **counts,
-        **({"starts_from": starts_from} if starts_from else {}),
+        **(builds_on or {}),
     }
     parameters = {**settings.model_dump(), **data}
     attempt = attempt_at(home, step, parameters)
     with tracking.run(context, REGISTERED[step], parameters, attempt.run_id) as run:
         attempt.remember(run.run_id)
-        model, history = train(_epoch_logger(context, run), attempt.checkpoint)
+        with watched(run, settings, attempt.events, context.log.info) as watcher:
+            model, history = train(watcher, attempt.checkpoint)
         card = _card(model, history, purpose, settings.model_dump(), data)
         version = _register(run, step, model, card, certificate)
     attempt.forget()
@@ -154,21 +168,6 @@ def _register(
         folder = Path(scratch) / step
         card = write_model(folder, model, card, {CERTIFICATE_FILE: certificate.as_text()})
         return register(run, step, folder, card.weights_sha256, CHALLENGER)
-
-
-def _epoch_logger(context: dg.AssetExecutionContext, run: "Run") -> OnEpoch:
-    from lung_pipeline.learning.epoch import TRAINING_LOSS
-
-    known = run.logged_steps(TRAINING_LOSS)
-
-    def log(epoch: "Epoch") -> None:
-        if epoch.number in known:
-            return
-        run.log_metrics({**epoch.metrics, **epoch.speed}, step=epoch.number)
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in epoch.metrics.items())
-        context.log.info(f"epoch {epoch.number} ({epoch.seconds:.0f} s)  {figures}")
-
-    return log
 
 
 def _best(history: "list[Epoch]") -> "Epoch":

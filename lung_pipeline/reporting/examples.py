@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of what a model in training gets wrong: crops in a grid, and whole slices.
 
-Belongs here: drawing, and which samples are the worst. Does not belong here: predicting, and where
-a picture is kept.
+Belongs here: drawing. Does not belong here: which samples are shown (``learning.examples``), and
+where a picture is kept.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.learning.examples import CropExamples, Example
 from lung_pipeline.reporting.overlay import Picture, window_picture
 
 if TYPE_CHECKING:
@@ -43,28 +44,12 @@ _WIDTH_PIXELS = 512
 
 _GAP_PIXELS, _LINE_PIXELS, _FONT_PIXELS = 6, 16, 12
 
-Rows = npt.NDArray[np.int64]
 
-
-def worst_rows(
-    labels: npt.NDArray[Any], probability: npt.NDArray[Any], num: int = 12
-) -> tuple[Rows, Rows]:
-    """The worst misses and the worst false alarms, worst first.
-
-    Args:
-        labels: 0 or 1, shape (n,).
-        probability: of class 1, shape (n,).
-        num: how many of each; fewer where there are fewer.
-
-    Returns:
-        Rows of the positives of lowest probability, and of the negatives of highest.
-    """
-    is_positive = np.asarray(labels).astype(bool)
-    positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
-    # Stable, so that the same figures give the same picture.
-    rising = np.argsort(probability[positives], kind="stable")
-    falling = np.argsort(-probability[negatives], kind="stable")
-    return positives[rising[:num]], negatives[falling[:num]]
+def example_picture(example: Example) -> Picture:
+    """The picture of an example, RGB."""
+    if isinstance(example, CropExamples):
+        return crops_picture(example.title, example.crops_hu, example.probability, example.names)
+    return slice_picture(example.slice_hu, example.predicted, example.truth, example.title)
 
 
 def crops_picture(
@@ -175,9 +160,17 @@ def as_png(picture: Picture, most_bytes: int = MOST_BYTES) -> bytes:
     return png
 
 
+def from_png(png: bytes) -> Picture:
+    """The pixels of a PNG."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
 def _encoded(image: Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    # The default level: `optimize` takes eight times as long, and noise hardly gets smaller by it.
+    image.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -41,7 +41,7 @@ def segment(
         chosen = range(start, min(start + batch_slices, len(voxels_hu)))
         slices_hu = torch.from_numpy(windows_of_slices(voxels_hu, chosen)).to(device)
         with mixed_precision(device):
-            logits = model(slices_hu.float().contiguous(memory_format=torch.channels_last))
+            logits = model(slices_hu.float())
         probabilities[chosen.start : chosen.stop] = _as_array(torch.sigmoid(logits.float()[:, 0]))
         on_share(chosen.stop / len(voxels_hu))
     return probabilities

@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from lung_pipeline.annotations.consensus import CONSENSUS_LEVEL
 from lung_pipeline.crops.augmentation_settings import FOR_PATCHES, AugmentationSettings
 from lung_pipeline.learning.settings import TrainingSettings
 
+NetworkName = Literal["unet", "dynunet"]
+"""The networks of ``segmentation/networks.py``; named here, where nothing loads torch."""
+
 
 class SegmentationSettings(TrainingSettings, AugmentationSettings):
     """How the U-Net is trained, and how its patches are changed."""
+
+    network: NetworkName = "unet"
+    """Which network: unet, or dynunet (nnU-Net's, with deep supervision; needs MONAI, see
+    pyproject's extra `monai`)."""
 
     shift_slices: float = Field(default=FOR_PATCHES.shift_slices, ge=0, le=0)
     """Must stay 0: a patch's slices are its neighbourhood."""
@@ -34,5 +43,12 @@ class SegmentationSettings(TrainingSettings, AugmentationSettings):
     background_per_series: int = Field(default=6, ge=0)
     """Regions around non-nodules kept of each series; each takes 166 kB."""
 
-    recall_weight: float = Field(default=2.0, ge=0)
+    slices_per_series: int = Field(default=4, ge=0)
+    """Whole slices without a nodule of each validation series to judge by, at most; each takes
+    3.7 MB. Beside them stands one slice of each nodule."""
+
+    recall_weight: float = Field(default=1.0, ge=0)
     """Weight of the recall term of the loss; more finds more and marks more that is no nodule."""
+
+    cross_entropy_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cross entropy in the loss; 0: the book's loss, which learns far slower."""

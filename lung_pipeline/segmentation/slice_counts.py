@@ -132,7 +132,7 @@ def _nodule_dices(marks: npt.NDArray[np.int32], nodules: Labels) -> tuple[float,
         # A mark over two nodules is judged with each of them by what it has beside the other.
         of_others = marks[(nodules != 0) & (nodules != number)]
         num_marked = int(sizes[touching].sum()) - int(np.isin(of_others, touching).sum())
-        dices.append(2 * np.count_nonzero(own) / (len(own) + num_marked))
+        dices.append(2 * int(np.count_nonzero(own)) / (len(own) + num_marked))
     return tuple(dices)
 
 

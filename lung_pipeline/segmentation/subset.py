@@ -24,10 +24,19 @@ from lung_pipeline.segmentation.patches import (
     mark_nodules,
     nodule_region,
 )
-from lung_pipeline.segmentation.training import Regions
+from lung_pipeline.segmentation.regions import Regions
+from lung_pipeline.segmentation.slices import (
+    WholeSlices,
+    num_without_nodule,
+    number_nodules,
+    pick_slices,
+    whole_slices,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lung_pipeline.ct.geometry import VoxelGrid
 
 Outlines = Mapping[tuple[str, int], Sequence[Sequence[Contour]]]
 """For a series and the readers' nodule in it, the outlines of each reader."""
@@ -41,6 +50,7 @@ def gather_regions(
     background_per_series: int,
     seed: int,
     consensus_level: float = CONSENSUS_LEVEL,
+    slices_per_series: int | None = None,
     on_series: Callable[[str], None] = lambda series_uid: None,
 ) -> Regions:
     """The regions of one part of the patients: all nodules, and some of what is none.
@@ -55,6 +65,8 @@ def gather_regions(
         background_per_series: regions around non-nodules of each series, drawn from the seed.
         seed: of that draw.
         consensus_level: which of the readers' surfaces is the truth (``consensus_voxels``).
+        slices_per_series: whole slices without a nodule to judge by, beside one of each nodule;
+            None: no whole slices at all.
         on_series: told each series as it is read.
     """
     table = read_candidates_of(home, subsets)
@@ -62,8 +74,10 @@ def gather_regions(
     rng = np.random.default_rng(seed)
     nodule: list[Region] = []
     background: list[Region] = []
+    slices: list[WholeSlices] = []
     num_outlined = 0
-    for series_uid, rows in table[table["part"] == part].groupby("series_uid"):
+    by_series = table[table["part"] == part].groupby("series_uid")
+    for series_uid, rows in by_series:
         on_series(str(series_uid))
         volume = open_volume(home.volume(str(rows["subset"].iloc[0]), str(series_uid)))
         voxels_hu, grid = volume.read_all(), volume.grid
@@ -71,14 +85,24 @@ def gather_regions(
         num_outlined += sum(mark.is_from_contours for mark in marks)
         mask = mark_nodules(voxels_hu, grid, marks)
         nodule += [nodule_region(voxels_hu, mask, grid, mark) for mark in marks]
-        others = rows.loc[~rows["is_nodule"], ["x_mm", "y_mm", "z_mm"]].to_numpy()
-        chosen = rng.permutation(len(others))[:background_per_series]
-        centers = grid.voxel_of(others[chosen]).clip(0, np.asarray(grid.shape_irc) - 1)
-        background += [
-            background_region(voxels_hu, mask, (index, row, column))
-            for index, row, column in centers.tolist()
-        ]
-    return Regions(nodule, background, num_outlined, len(nodule) - num_outlined)
+        others = _drawn(rows[~rows["is_nodule"]], grid, background_per_series, rng)
+        background += [background_region(voxels_hu, mask, center) for center in others]
+        if slices_per_series is not None:
+            nodules = number_nodules(voxels_hu, grid, marks)
+            wanted = num_without_nodule(slices_per_series, by_series.ngroups)
+            # A stream of its own, so that the regions are the same with and without slices.
+            picked = pick_slices(nodules, wanted, np.random.default_rng((seed, len(slices))))
+            slices.append(whole_slices(str(series_uid), voxels_hu, nodules, picked))
+    return Regions(nodule, background, num_outlined, len(nodule) - num_outlined, slices)
+
+
+def _drawn(
+    rows: pd.DataFrame, grid: VoxelGrid, most: int, rng: np.random.Generator
+) -> list[tuple[int, int, int]]:
+    """The voxels of some of the candidates."""
+    places = rows[["x_mm", "y_mm", "z_mm"]].to_numpy()[rng.permutation(len(rows))[:most]]
+    voxels = grid.voxel_of(places).clip(0, np.asarray(grid.shape_irc) - 1)
+    return [(index, row, column) for index, row, column in voxels.tolist()]
 
 
 def _outlines(home: Home, subsets: Sequence[str]) -> Outlines:

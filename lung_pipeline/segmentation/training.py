@@ -3,121 +3,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lung_pipeline.crops import augmentation
-from lung_pipeline.errors import AnnotationError
 from lung_pipeline.learning.device import mixed_precision, pick_device
-from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
 from lung_pipeline.learning.loop import fit
 from lung_pipeline.learning.metrics import Confusion
-from lung_pipeline.learning.seeds import seeded, seeded_for
-from lung_pipeline.segmentation.losses import segmentation_loss
-from lung_pipeline.segmentation.patches import Region, patch_batches
+from lung_pipeline.learning.seeds import seeded
+from lung_pipeline.learning.watching import SILENT, Watcher
+from lung_pipeline.segmentation.losses import LossWeights, segmentation_loss
+from lung_pipeline.segmentation.networks import network_named
+from lung_pipeline.segmentation.patches import Region
+from lung_pipeline.segmentation.regions import Regions, refuse_without_nodules
+from lung_pipeline.segmentation.samples import PatchBatch, patch_samples
 from lung_pipeline.segmentation.settings import SegmentationSettings
-from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
-
-PatchBatch = tuple[Tensor, ...]
-"""Slices in HU (batch, 7, row, column) and truth (batch, 1, row, column)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Regions:
-    """The regions of one part of the patients."""
-
-    nodule: Sequence[Region]
-    """Around annotated nodules."""
-
-    background: Sequence[Region]
-    """Around candidates that are no nodules."""
-
-    masks_from_contours: int = 0
-    """Nodules whose mask is the readers' consensus."""
-
-    masks_grown: int = 0
-    """Nodules whose mask is grown from the centre."""
-
-
-def count_masks(*parts: Regions) -> dict[str, int]:
-    """Whose the truth is: nodules of all parts by how their mask came about."""
-    return {
-        "masks_from_contours": sum(part.masks_from_contours for part in parts),
-        "masks_grown": sum(part.masks_grown for part in parts),
-    }
+from lung_pipeline.segmentation.unet import CONTEXT_SLICES
+from lung_pipeline.segmentation.validation import validate_slices
 
 
 def train_unet(
     train: Regions,
     validation: Regions,
     settings: SegmentationSettings,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    watcher: Watcher = SILENT,
     checkpoint: Path | None = None,
-) -> tuple[UNet, list[Epoch]]:
+) -> tuple[nn.Module, list[Epoch]]:
     """Train from random weights; returns the best epoch's model and the history.
 
     With a ``checkpoint`` folder the state is kept there, and an interrupted training goes on.
 
     Raises:
         AnnotationError: a part of the patients without a nodule.
+        SettingError: the network needs a library that is not installed.
     """
-    _refuse_without_nodules("training", train)
-    _refuse_without_nodules("validation", validation)
+    refuse_without_nodules("training", train)
+    refuse_without_nodules("validation", validation)
     seeded(settings.seed)
     device = pick_device(settings.device)
     # Channels last: a step on a CPU with bfloat16 takes four fifths of the time.
-    model = UNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = network_named(settings.network)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def batches(epoch: int) -> Iterator[PatchBatch]:
-        rng = seeded_for(settings.seed, epoch)
-        drawn = patch_batches(
-            train.nodule,
-            train.background,
-            batch_size=settings.batch_size,
-            num_batches=settings.steps_per_epoch,
-            background_share=settings.background_share if train.background else 0.0,
-            rng=rng,
-        )
-        for slices_hu, mask in drawn:
-            yield augmentation.apply(
-                torch.from_numpy(slices_hu).to(device),
-                augmentation.draw(len(slices_hu), rng, settings),
-                torch.from_numpy(mask).to(device),
-            )
+    weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
 
     def loss(trained: nn.Module, batch: PatchBatch) -> Tensor:
         slices_hu, mask = batch
-        return segmentation_loss(trained(slices_hu), mask, settings.recall_weight)
+        return segmentation_loss(trained(slices_hu), mask, weights)
+
+    def validate(trained: nn.Module) -> Validation:
+        figures = validate_unet(trained, validation, weights)
+        slices = validate_slices(trained, validation.slices)
+        return Validation({**figures, **slices.figures}, slices.examples)
 
     history = fit(
         model,
         settings.schedule(),
-        batches=batches,
+        batches=lambda epoch: patch_samples(train, settings, device, epoch),
         loss=loss,
-        validate=lambda trained: validate_unet(trained, validation, settings.recall_weight),
-        on_epoch=on_epoch,
+        validate=validate,
+        watcher=watcher,
         checkpoint=checkpoint,
     )
     return model.eval(), history
 
 
-def _refuse_without_nodules(name: str, regions: Regions) -> None:
-    """Without nodules there is nothing to learn, and nothing to choose the best epoch by."""
-    if not any(region.mask.any() for region in regions.nodule):
-        raise AnnotationError(
-            value="no nodule",
-            place=f"segmentation's {name} part",
-            rule=f"the {name} part must have at least one nodule",
-            cure="Add subsets, or check the annotations and the split.",
-        )
-
-
-def validate_unet(model: nn.Module, regions: Regions, recall_weight: float) -> dict[str, float]:
+def validate_unet(model: nn.Module, regions: Regions, weights: LossWeights) -> dict[str, float]:
     """Loss over all slices of all regions together, and voxel figures at a threshold of 0.5."""
     logits, masks = [], []
     for region in (*regions.nodule, *regions.background):
@@ -134,7 +88,7 @@ def validate_unet(model: nn.Module, regions: Regions, recall_weight: float) -> d
     all_logits, all_masks = torch.cat(logits), torch.cat(masks)
     voxels = Confusion.of(all_masks.numpy(), (all_logits > 0).numpy())
     return {
-        VALIDATION_LOSS: segmentation_loss(all_logits, all_masks, recall_weight).item(),
+        VALIDATION_LOSS: segmentation_loss(all_logits, all_masks, weights).item(),
         "validation/nodule_recall": sum(hit) / max(len(hit), 1),
         **voxels.as_metrics("validation/voxel"),
     }

@@ -37,8 +37,8 @@ class DoubleConvolution(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, row, column)."""
-        features = self.norm1(functional.relu(self.conv1(features)))
-        return self.norm2(functional.relu(self.conv2(features)))
+        features = self.norm1(functional.relu(self.conv1(features), inplace=True))
+        return self.norm2(functional.relu(self.conv2(features), inplace=True))
 
 
 class UpStep(nn.Module):
@@ -51,7 +51,33 @@ class UpStep(nn.Module):
 
     def forward(self, features: Tensor, bridge: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, 2 row, 2 column)."""
-        return self.convs(torch.cat([self.upsample(features), bridge], dim=1))
+        upward = doubled(features, self.upsample.weight, self.upsample.bias)
+        return self.convs(torch.cat([upward, bridge], dim=1))
+
+
+def doubled(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A transposed convolution of kernel 2 and stride 2, as one matrix product a pixel.
+
+    Its squares do not overlap: each pixel gives four, each by a matrix of its own. Learning is a
+    twentieth faster so, because the gradient of the weights is one product too (docs/results.md).
+
+    Args:
+        features: (batch, in, row, column).
+        weight: (in, out, 2, 2), as ``nn.ConvTranspose2d`` keeps it.
+        bias: (out,), or None.
+
+    Returns:
+        (batch, out, 2 row, 2 column), channels last in memory.
+    """
+    batch, channels_in, rows, columns = features.shape
+    channels_out = weight.shape[1]
+    matrix = weight.permute(2, 3, 1, 0).reshape(4 * channels_out, channels_in)
+    pixels = functional.linear(
+        features.permute(0, 2, 3, 1), matrix, None if bias is None else bias.repeat(4)
+    )
+    squares = pixels.view(batch, rows, columns, 2, 2, channels_out)
+    picture = squares.transpose(2, 3).reshape(batch, 2 * rows, 2 * columns, channels_out)
+    return picture.permute(0, 3, 1, 2)
 
 
 class UNet(nn.Module):
@@ -85,7 +111,9 @@ class UNet(nn.Module):
     def forward(self, slices_hu: Tensor) -> Tensor:
         """Seven slices in HU, (batch, 7, row, column), to logits (batch, 1, row, column)."""
         rows, columns = slices_hu.shape[-2:]
-        features = self.input_norm(self._padded(slices_hu))
+        # Seven channels are normalised faster one after the other, and convolved side by side.
+        features = self.input_norm(self._padded(slices_hu).contiguous())
+        features = features.contiguous(memory_format=torch.channels_last)
         bridges: list[Tensor] = []
         for step in self.down[:-1]:
             bridges.append(step(features))

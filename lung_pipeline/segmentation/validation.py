@@ -1,89 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judge a segmentation on whole slices, with and without a nodule.
 
-Patches around nodules flatter: what a model marks elsewhere in the chest is not in them. Belongs
-here: which slices are looked at, and a model over them. Does not belong here: figures of masks
-(``slice_counts.py``), the loss and regions (``training.py``).
+Belongs here: a model over slices, and which of them are worst. Does not belong here: which slices
+are looked at (``slices.py``), figures of masks (``slice_counts.py``), the loss and regions
+(``training.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lung_pipeline.segmentation.inference import Probabilities, windows_of_slices
-from lung_pipeline.segmentation.patches import NoduleMark, mark_nodules
-from lung_pipeline.segmentation.slice_counts import Labels, SliceCounts, nodule_numbers
+from lung_pipeline.learning.epoch import Validation
+from lung_pipeline.learning.examples import SliceExample
+from lung_pipeline.segmentation.inference import Probabilities
+from lung_pipeline.segmentation.slice_counts import Mask, SliceCounts
+from lung_pipeline.segmentation.slices import WholeSlices
+from lung_pipeline.segmentation.unet import CONTEXT_SLICES
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from lung_pipeline.ct.geometry import VoxelGrid
     from lung_pipeline.ct.hounsfield import VoxelsHu
 
-
-@dataclass(frozen=True, slots=True)
-class WholeSlices:
-    """Some whole slices of one series."""
-
-    name: str
-    """Of the series."""
-
-    indices: tuple[int, ...]
-    """Which slices, from the feet."""
-
-    windows_hu: VoxelsHu
-    """Each with its context, shape (slice, 7, row, column)."""
-
-    nodules: Labels
-    """Which nodule a voxel belongs to, 0 for none; shape (slice, row, column)."""
-
-
-def number_nodules(voxels_hu: VoxelsHu, grid: VoxelGrid, marks: Sequence[NoduleMark]) -> Labels:
-    """Which nodule each voxel of a series belongs to: 1 for the first mark, 0 for none.
-
-    Where two overlap, the later has the voxel.
-
-    Raises:
-        AnnotationError: a centre lies outside the volume.
-    """
-    nodules = np.zeros(voxels_hu.shape, dtype=np.int16)
-    for number, mark in enumerate(marks, start=1):
-        nodules[mark_nodules(voxels_hu, grid, [mark])] = number
-    return nodules
-
-
-def pick_slices(
-    nodules: Labels, num_others: int, rng: np.random.Generator, per_nodule: int = 1
-) -> tuple[int, ...]:
-    """Slices of a series to judge by: those in which nodules are largest, and some without any.
-
-    Args:
-        nodules: which nodule a voxel belongs to, 0 for none; shape (index, row, column).
-        num_others: slices without a nodule, drawn at random; all where there are fewer.
-        rng: of that draw.
-        per_nodule: slices of each nodule.
-    """
-    picked: set[int] = set()
-    for number in nodule_numbers(nodules):
-        areas = (nodules == number).sum(axis=(1, 2))
-        largest = np.argsort(-areas, kind="stable")[:per_nodule]
-        picked.update(int(index) for index in largest if areas[index])
-    empty = np.flatnonzero(~(nodules > 0).any(axis=(1, 2)))
-    picked.update(rng.permutation(empty)[:num_others].tolist())
-    return tuple(sorted(picked))
-
-
-def whole_slices(
-    name: str, voxels_hu: VoxelsHu, nodules: Labels, indices: Sequence[int]
-) -> WholeSlices:
-    """Some slices of a series with their context, copied: the volume need not be kept."""
-    chosen = list(indices)
-    windows_hu = windows_of_slices(voxels_hu, chosen)
-    return WholeSlices(name, tuple(chosen), windows_hu, nodules[chosen])
+NUM_EXAMPLES = 4
+"""Slices that are shown of an epoch."""
 
 
 def slice_probabilities(model: nn.Module, windows_hu: VoxelsHu) -> Probabilities:
@@ -105,7 +49,7 @@ def slice_probabilities(model: nn.Module, windows_hu: VoxelsHu) -> Probabilities
     for place, window_hu in enumerate(windows_hu):
         slices_hu = torch.from_numpy(window_hu[None]).to(device).float()
         with torch.inference_mode(), mixed_precision(device):
-            logits = model(slices_hu.contiguous(memory_format=torch.channels_last))
+            logits = model(slices_hu)
         found[place] = torch.sigmoid(logits.float()[0, 0]).half().cpu().numpy()
     return found
 
@@ -115,10 +59,53 @@ def validate_slices(
     series: Iterable[WholeSlices],
     threshold: float = 0.5,
     prefix: str = "validation/slice",
-) -> dict[str, float]:
-    """The figures of a model over whole slices of some series."""
+) -> Validation:
+    """The figures of a model over whole slices of some series, and the worst of the slices.
+
+    A slice is worse than another with more nodules missed and marks in vain, and among equals with
+    more voxels wrong: by voxels alone, the rim of a large nodule would hide a small one that is
+    missed. Slices without a fault are not shown.
+    """
     counts = SliceCounts()
+    worst: list[_Fault] = []
     for slices in series:
         predicted = slice_probabilities(model, slices.windows_hu) > threshold
         counts += SliceCounts.of(predicted, slices.nodules > 0, slices.nodules)
-    return counts.as_metrics(prefix)
+        worst = sorted([*worst, *_faults(slices, predicted)], key=lambda fault: fault.rank)
+        worst = worst[:NUM_EXAMPLES]
+    if counts.num_slices == 0:
+        return Validation({})
+    examples = (
+        replace(fault.example, name=f"worst-slice-{place}")
+        for place, fault in enumerate(worst, start=1)
+    )
+    return Validation(counts.as_metrics(prefix), tuple(examples))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A slice with something wrong in it."""
+
+    rank: tuple[int, int]
+    """The worse, the smaller."""
+
+    example: SliceExample
+
+
+def _faults(slices: WholeSlices, predicted: Mask) -> Iterator[_Fault]:
+    """The slices of a series in which a voxel is wrong."""
+    for place, index in enumerate(slices.indices):
+        nodules = slices.nodules[place]
+        counts = SliceCounts.of(predicted[place, None], nodules[None] > 0, nodules[None])
+        num_wrong = counts.voxels.false_positive + counts.voxels.false_negative
+        if not num_wrong:
+            continue
+        num_missed, num_in_vain = counts.nodule_dices.count(0), counts.num_false_marks
+        title = (
+            f"{slices.name}, slice {index}: {num_missed} of {len(counts.nodule_dices)} nodules "
+            f"missed, {num_in_vain} of {counts.num_marks} marks in vain"
+        )
+        # Copied, or a view of it would keep all slices of the series in memory.
+        seen_hu, marked = slices.windows_hu[place, CONTEXT_SLICES], predicted[place].copy()
+        example = SliceExample("", title, seen_hu, marked, nodules > 0)
+        yield _Fault((-num_missed - num_in_vain, -num_wrong), example)

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.residual import ResidualClassifier
 from lung_pipeline.diagnosis.models import read_models
 from lung_pipeline.errors import DeviceError, ModelError
 from lung_pipeline.learning.model_folder import ModelCard, write_model
+from lung_pipeline.segmentation.dynunet import DynamicUNet
 from lung_pipeline.segmentation.unet import UNet
 
 
@@ -49,11 +51,27 @@ def test_the_malignancy_model_may_be_absent(tmp_path: Path, hashes: dict[str, st
 
 
 @pytest.mark.usefixtures("hashes")
+def test_each_step_takes_any_network_of_its_own(tmp_path: Path) -> None:
+    _written(tmp_path / "residual", ResidualClassifier(channels=(4, 8), blocks=1))
+    models = read_models(tmp_path / "segmentation", tmp_path / "residual", None, device="cpu")
+    assert type(models.nodule) is ResidualClassifier
+    assert models.nodule.architecture == {"channels": [4, 8], "blocks": 1, "field": 32}
+    pytest.importorskip("monai", reason="monai is not installed")
+    written = DynamicUNet(filters=(2, 4, 8), heads=2)
+    _written(tmp_path / "dynunet", written)
+    models = read_models(tmp_path / "dynunet", tmp_path / "nodule", None, device="cpu")
+    ours, theirs = written.state_dict(), models.segmentation.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert not models.segmentation.training
+
+
+@pytest.mark.usefixtures("hashes")
 def test_the_model_of_another_step_is_refused(tmp_path: Path) -> None:
     nodule, unet = tmp_path / "nodule", tmp_path / "segmentation"
-    with pytest.raises(ModelError, match="needs a UNet"):
+    with pytest.raises(ModelError, match="needs a UNet or DynamicUNet, got CropClassifier"):
         read_models(nodule, nodule, None, device="cpu")
-    with pytest.raises(ModelError, match="needs a CropClassifier"):
+    with pytest.raises(ModelError, match="needs a CropClassifier or ResidualClassifier, got UNet"):
         read_models(unet, nodule, unet, device="cpu")
 
 

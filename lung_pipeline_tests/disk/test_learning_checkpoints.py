@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
-from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
+from lung_pipeline.learning.examples import Example
 from lung_pipeline.learning.loop import Batch, fit
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.seeds import seeded, seeded_for
@@ -68,7 +69,7 @@ def _train(
         plan,
         batches=batches,
         loss=_loss,
-        validate=lambda trained: {VALIDATION_LOSS: _loss(trained, held_out).item()},
+        validate=lambda trained: Validation({VALIDATION_LOSS: _loss(trained, held_out).item()}),
         checkpoint=checkpoint,
     )
     return model.state_dict(), history
@@ -112,21 +113,38 @@ def test_finished_training_is_not_done_again(tmp_path: Path) -> None:
     assert _same(told, weights)
 
 
+class _Told:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def begin(self, epoch: int) -> None:
+        self.told.append(("begin", epoch))
+
+    def step(self, num_samples: int, waiting_s: float) -> None:
+        pass
+
+    def end(self, epoch: Epoch, examples: Sequence[Example]) -> None:
+        self.told.append(("end", epoch.number))
+
+
 def test_epochs_before_the_interruption_are_told_again(tmp_path: Path) -> None:
     with pytest.raises(_PowerCutError):
         _train(tmp_path / "state", cut=(4, 1))
-    told: list[int] = []
+    watcher = _Told()
     seeded(1)
     fit(
         _Network(),
         PLAN,
         batches=_batches,
         loss=_loss,
-        validate=lambda trained: {VALIDATION_LOSS: 1.0},
-        on_epoch=lambda epoch: told.append(epoch.number),
+        validate=lambda trained: Validation({VALIDATION_LOSS: 1.0}),
+        watcher=watcher,
         checkpoint=tmp_path / "state",
     )
-    assert told == [1, 2, 3, 4, 5]
+    before = [("end", 1), ("end", 2), ("end", 3)]
+    assert watcher.told == [*before, ("begin", 4), ("end", 4), ("begin", 5), ("end", 5)]
 
 
 def test_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class Other(Small):
     """The same tensors under another name."""
 
 
+class Third(Small):
+    """Again the same tensors."""
+
+
 CARD_OF_SMALL = ModelCard(
     network="Small",
     architecture={"width": 5},
@@ -119,6 +123,15 @@ def test_changed_weights_are_refused_by_their_hash(folder: Path) -> None:
 def test_the_card_of_another_network_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match="this step needs a Other, got Small"):
         read_model(folder, Other)
+
+
+def test_of_several_networks_the_card_names_the_one(folder: Path, tmp_path: Path) -> None:
+    assert type(read_model(folder, Other, Small)[0]) is Small
+    other = ModelCard("Other", {"width": 2}, "the same tensors")
+    write_model(tmp_path / "other", Other(width=2), other)
+    assert type(read_model(tmp_path / "other", Other, Small)[0]) is Other
+    with pytest.raises(ModelError, match="this step needs a Other or Third, got Small"):
+        read_model(folder, Other, Third)
 
 
 @pytest.mark.parametrize("missing", [CARD, WEIGHTS])

@@ -60,10 +60,17 @@ _TRAINING = textwrap.dedent(
     settings = ClassifierSettings(epochs=4, steps_per_epoch=3, batch_size=4, device="cpu")
     out, checkpoint = Path(sys.argv[1]), Path(sys.argv[2])
 
-    def told(epoch):
-        print(epoch.number, flush=True)
+    class Told:
+        def begin(self, epoch):
+            pass
 
-    model, _ = train_nodule_model(CropSet((crops,), index), settings, told, checkpoint)
+        def step(self, num_samples, waiting_s):
+            pass
+
+        def end(self, epoch, examples):
+            print(epoch.number, flush=True)
+
+    model, _ = train_nodule_model(CropSet((crops,), index), settings, Told(), checkpoint)
     save_file({name: t.contiguous() for name, t in model.state_dict().items()}, out)
     """
 )

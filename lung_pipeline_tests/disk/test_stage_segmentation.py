@@ -18,8 +18,8 @@ from lung_pipeline.ct.store import open_volume, write_volume
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.home import Home
 from lung_pipeline.segmentation.patches import REGION_SIZE, Region
+from lung_pipeline.segmentation.regions import Regions
 from lung_pipeline.segmentation.subset import gather_regions
-from lung_pipeline.segmentation.training import Regions
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES
 from lung_pipeline.tables import read_origin, read_table, write_table
 
@@ -214,3 +214,47 @@ def test_nodule_without_agreement_is_grown_and_the_others_are_not(own_home: Home
     for series_uid, old, new in zip(series_uids, before.nodule, after.nodule, strict=True):
         assert series_uid == chosen["series_uid"] or np.array_equal(old.mask, new.mask)
     assert after.nodule[0].mask.sum() > before.nodule[0].mask.sum()
+
+
+def _gather_slices(home: Home, per_series: int | None, part: str = "validation") -> Regions:
+    return gather_regions(
+        home, SUBSETS, part, background_per_series=4, seed=0, slices_per_series=per_series
+    )
+
+
+def test_whole_slices_are_of_the_part_with_each_nodule_and_some_without(
+    phantom_home: Home,
+) -> None:
+    regions = _gather_slices(phantom_home, 3)
+    table = read_candidates_of(phantom_home, SUBSETS)
+    rows = table[table["part"] == "validation"]
+    assert [slices.name for slices in regions.slices] == sorted(set(rows["series_uid"]))
+    for slices in regions.slices:
+        of_series = rows[rows["series_uid"] == slices.name]
+        volume = open_volume(phantom_home.volume(str(of_series["subset"].iloc[0]), slices.name))
+        assert slices.windows_hu.shape[2:] == volume.grid.shape_irc[1:]
+        num_nodules = int(of_series["is_nodule"].sum())
+        assert set(np.unique(slices.nodules)) == set(range(num_nodules + 1))
+        assert (~slices.nodules.any(axis=(1, 2))).sum() == 3
+        middle = slices.windows_hu[:, CONTEXT_SLICES]
+        np.testing.assert_array_equal(middle, volume.read_all()[list(slices.indices)])
+
+
+def test_no_slices_are_kept_unless_asked_for_and_regions_stay_as_they_are(
+    phantom_home: Home,
+) -> None:
+    without, with_none, with_some = (_gather_slices(phantom_home, n) for n in (None, 0, 4))
+    assert not without.slices
+    assert all(slices.nodules.any(axis=(1, 2)).all() for slices in with_none.slices)
+    assert sum(len(slices.indices) for slices in with_none.slices) > 0
+    for kind in ("nodule", "background"):
+        assert all(map(_equal, getattr(without, kind), getattr(with_some, kind)))
+
+
+def test_one_seed_gives_the_same_slices(phantom_home: Home) -> None:
+    first, again = (_gather_slices(phantom_home, 4) for _ in range(2))
+    assert [s.indices for s in first.slices] == [s.indices for s in again.slices]
+    other = gather_regions(
+        phantom_home, SUBSETS, "validation", background_per_series=0, seed=1, slices_per_series=4
+    )
+    assert [s.indices for s in first.slices] != [s.indices for s in other.slices]

@@ -20,12 +20,11 @@ from sklearn import metrics
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.rules import TwoOfReaders
 from lung_pipeline.evaluation.malignancy import (
-    RANGE_MM,
     MalignancyFigures,
     RankedNodules,
     malignancy_figures,
 )
-from lung_pipeline.learning.ranking import auc_difference, pr_auc, roc_auc
+from lung_pipeline.learning.ranking import RANGE_MM, auc_difference, pr_auc, roc_auc
 
 Floats = npt.NDArray[np.float64]
 

@@ -103,7 +103,8 @@ def test_whatever_uses_a_gpu_waits_in_the_pool_and_asks_for_a_card(defs: dg.Defi
 
 def test_jobs_and_the_nightly_schedule_are_there(defs: dg.Definitions) -> None:
     jobs = {job.name for job in defs.resolve_all_job_defs()} - {"__ASSET_JOB"}
-    assert jobs == {"ingest", "train", "diagnose", "evaluate", "revalidate"}
+    profiles = {"train_demo", "train_laptop", "train_gpu"}
+    assert jobs == {"ingest", "train", *profiles, "diagnose", "evaluate", "revalidate"}
     schedule = defs.resolve_schedule_def("nightly_revalidation")
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.job_name == "revalidate"

@@ -26,8 +26,16 @@ from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subs
 from lung_pipeline.orchestration.partitions import known_subsets
 from lung_pipeline.phantom.folder import write_luna_folder
 from lung_pipeline.tables import read_origin, read_table, write_table
-from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, SEGMENTATION, STEPS, model_uri
+from lung_pipeline.tracking.names import (
+    CHALLENGER,
+    CHAMPION,
+    REGISTERED,
+    SEGMENTATION,
+    STEPS,
+    model_uri,
+)
 from lung_pipeline.tracking.registry import fetch, find, versions
+from lung_pipeline.tracking.server import connect
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +112,24 @@ def test_each_training_is_a_version_and_the_first_becomes_champion(
         assert newest is not None
         assert find(home, step, CHAMPION) == newest
     assert [model.version for model in versions(home)] == [1, 1, 1]
+
+
+def test_each_training_can_be_watched(
+    home: Home, journey: dict[str, dg.ExecuteInProcessResult]
+) -> None:
+    wanted = {
+        "segmentation": ("validation/slice/false_positives", "worst-slice-1"),
+        "nodule": ("validation/non-nodule/recall", "worst-false-alarms"),
+        "malignancy": ("validation/auc_of_diameter", "worst-misses"),
+    }
+    client = connect(home)
+    for step, (figure, picture) in wanted.items():
+        newest = find(home, step, CHALLENGER)
+        assert newest is not None
+        assert figure in client.get_run(newest.run_id).data.metrics
+        kept = home.mlflow_artifacts / REGISTERED[step] / newest.run_id / "artifacts"
+        assert (kept / "examples" / "epoch-001" / f"{picture}.png").is_file()
+        assert any((kept / "tensorboard").iterdir())
 
 
 def test_the_segmentation_says_whose_masks_it_learned_from(

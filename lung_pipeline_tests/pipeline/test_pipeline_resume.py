@@ -14,6 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lung_pipeline.home import Home
 from lung_pipeline.learning.model_folder import read_card
@@ -75,6 +76,10 @@ def _killed_after_an_epoch(home: Home) -> None:
     training.wait()
 
 
+def _artifacts(home: Home, run_id: str) -> Path:
+    return home.mlflow_artifacts / REGISTERED[NODULE] / run_id / "artifacts"
+
+
 def test_killed_training_goes_on_in_the_same_mlflow_run(home: Home, tmp_path: Path) -> None:
     _killed_after_an_epoch(home)
     (folder,) = home.training(NODULE, "any").parent.iterdir()
@@ -87,6 +92,9 @@ def test_killed_training_goes_on_in_the_same_mlflow_run(home: Home, tmp_path: Pa
     assert (run.info.run_id, run.info.status) == (begun, "FINISHED")
     steps = [metric.step for metric in client.get_metric_history(begun, "train/loss")]
     assert sorted(steps) == [1, 2, 3, 4, 5, 6]
+    events = EventAccumulator(str(_artifacts(home, begun) / "tensorboard"), {"images": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]
     newest = find(home, NODULE, CHALLENGER)
     assert newest is not None
     assert (newest.version, newest.run_id) == (1, begun)

@@ -21,6 +21,7 @@ from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
 from lung_pipeline.orchestration.training import (
     certified_subsets,
+    former_model,
     record_training,
     refuse_other_split,
     subsets_to_use,
@@ -65,8 +66,9 @@ def segmentation_model(
     tracking: TrackingResource,
 ) -> dg.MaterializeResult:
     """The U-Net that marks voxels of nodules, trained on patches around nodules and others."""
+    from lung_pipeline.segmentation.regions import count_masks
     from lung_pipeline.segmentation.subset import gather_regions
-    from lung_pipeline.segmentation.training import count_masks, train_unet
+    from lung_pipeline.segmentation.training import train_unet
 
     opened = home.open()
     settings = settings_of(config, SegmentationSettings)
@@ -79,8 +81,9 @@ def segmentation_model(
             background_per_series=settings.background_per_series,
             seed=settings.seed,
             consensus_level=settings.consensus_level,
+            slices_per_series=per_series,
         )
-        for part in ("train", "validation")
+        for part, per_series in (("train", None), ("validation", settings.slices_per_series))
     )
     return record_training(
         context,
@@ -90,7 +93,7 @@ def segmentation_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch, checkpoint: train_unet(train, validation, settings, on_epoch, checkpoint),
+        lambda watcher, checkpoint: train_unet(train, validation, settings, watcher, checkpoint),
         learned_from=count_masks(train, validation),
     )
 
@@ -117,6 +120,7 @@ def nodule_model(
     settings = settings_of(config, ClassifierSettings)
     subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
+    former, hashes = former_model(opened, settings.hard_negatives_from)
     return record_training(
         context,
         tracking,
@@ -125,7 +129,10 @@ def nodule_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch, checkpoint: train_nodule_model(crop_set, settings, on_epoch, checkpoint),
+        lambda watcher, checkpoint: train_nodule_model(
+            crop_set, settings, watcher, checkpoint, former
+        ),
+        builds_on=hashes,
     )
 
 
@@ -145,7 +152,7 @@ def malignancy_model(
 ) -> dg.MaterializeResult:
     """The nodule model with its judgement trained anew: malignant or not."""
     from lung_pipeline.classification.malignancy import train_malignancy_model
-    from lung_pipeline.classification.network import CropClassifier
+    from lung_pipeline.classification.networks import NETWORKS
     from lung_pipeline.crops.store import open_crops
     from lung_pipeline.learning.model_folder import read_model
     from lung_pipeline.tracking.names import CHALLENGER, model_uri
@@ -156,7 +163,7 @@ def malignancy_model(
     subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
     address = model_uri(NODULE, CHALLENGER)
-    pretrained, card = read_model(fetch(opened, address), CropClassifier)
+    pretrained, card = read_model(fetch(opened, address), *NETWORKS.values())
     refuse_other_split(card, certificate, address)
     return record_training(
         context,
@@ -166,8 +173,8 @@ def malignancy_model(
         settings,
         subsets,
         certificate,
-        lambda on_epoch, checkpoint: train_malignancy_model(
-            pretrained, crop_set, settings, on_epoch, checkpoint
+        lambda watcher, checkpoint: train_malignancy_model(
+            pretrained, crop_set, settings, watcher, checkpoint
         ),
-        starts_from=card.weights_sha256,
+        builds_on={"starts_from": card.weights_sha256},
     )

@@ -26,8 +26,9 @@ def _crops(number: int) -> np.ndarray:
 
 
 def _model() -> CropClassifier:
-    torch.manual_seed(4)  # of 24 crops about half are hopeless
+    torch.manual_seed(14)
     model = CropClassifier(first_channels=2)
+    nn.init.normal_(model.head.weight)  # as sure as a trained one: of 24 crops half are hopeless
     model.tail.running_mean.fill_(-800)
     model.tail.running_var.fill_(200**2)
     return model

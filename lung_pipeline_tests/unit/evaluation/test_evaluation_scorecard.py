@@ -13,7 +13,6 @@ import pytest
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.froc import froc, operating_point
 from lung_pipeline.evaluation.malignancy import (
-    RANGE_MM,
     MalignancyFigures,
     RankedNodules,
     malignancy_figures,
@@ -25,6 +24,7 @@ from lung_pipeline.evaluation.scorecard import (
     SplitCertificate,
     build_scorecard,
 )
+from lung_pipeline.learning.ranking import RANGE_MM
 from lung_pipeline.learning.resampling import Estimate
 
 NODULES = pd.DataFrame(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
-from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, best_epoch
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation, best_epoch
+from lung_pipeline.learning.examples import CropExamples, Example
 from lung_pipeline.learning.loop import fit
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.seeds import seeded, seeded_for
@@ -43,7 +45,7 @@ def _fitted(seed: int, epochs: int = 6) -> tuple[nn.Linear, list[Epoch]]:
         Schedule(epochs, STEPS, learning_rate=0.2),
         batches=lambda epoch: _pairs(seeded_for(seed, epoch)),
         loss=_loss,
-        validate=lambda trained: {VALIDATION_LOSS: _loss(trained, held_out).item()},
+        validate=lambda trained: Validation({VALIDATION_LOSS: _loss(trained, held_out).item()}),
     )
     return model, history
 
@@ -53,9 +55,9 @@ def _fit_with_validation(model: nn.Module, losses: Sequence[float]) -> list[dict
     rng = np.random.default_rng(1)
     left: list[dict[str, Tensor]] = []
 
-    def validate(trained: nn.Module) -> dict[str, float]:
+    def validate(trained: nn.Module) -> Validation:
         left.append({name: value.clone() for name, value in trained.state_dict().items()})
-        return {VALIDATION_LOSS: losses[len(left) - 1]}
+        return Validation({VALIDATION_LOSS: losses[len(left) - 1]})
 
     schedule = Schedule(len(losses), STEPS, learning_rate=0.05)
     fit(model, schedule, batches=lambda epoch: _pairs(rng), loss=_loss, validate=validate)
@@ -87,7 +89,7 @@ def test_speed_counts_samples_and_the_time_spent_waiting_for_them() -> None:
         Schedule(1, 3, 0.1),
         batches=slow,
         loss=_loss,
-        validate=lambda trained: {VALIDATION_LOSS: 0.0},
+        validate=lambda trained: Validation({VALIDATION_LOSS: 0.0}),
     )
     assert epoch.num_samples == 3 * 16
     assert 0.06 <= epoch.waiting_s <= epoch.learning_s <= epoch.seconds
@@ -122,9 +124,9 @@ def test_validation_runs_in_inference_mode_and_training_in_training_mode() -> No
         modes.append((trained.training, torch.is_inference_mode_enabled()))
         return _loss(trained, batch)
 
-    def validate(trained: nn.Module) -> dict[str, float]:
+    def validate(trained: nn.Module) -> Validation:
         modes.append((trained.training, torch.is_inference_mode_enabled()))
-        return {VALIDATION_LOSS: 0.0}
+        return Validation({VALIDATION_LOSS: 0.0})
 
     rng = np.random.default_rng(1)
     fit(
@@ -137,19 +139,104 @@ def test_validation_runs_in_inference_mode_and_training_in_training_mode() -> No
     assert modes == [(True, False), (False, True)] * 2
 
 
-def test_each_epoch_is_told_as_it_ends() -> None:
-    told: list[Epoch] = []
-    rng = np.random.default_rng(1)
+@dataclass
+class _Watcher:
+    """Writes down what it is told, and looks at a model while it is told."""
+
+    model: nn.Module
+    told: list[tuple[object, ...]] = field(default_factory=list)
+    ended: list[Epoch] = field(default_factory=list)
+    at_step: list[Tensor] = field(default_factory=list)
+
+    def begin(self, epoch: int) -> None:
+        self.told.append(("begin", epoch))
+
+    def step(self, num_samples: int, waiting_s: float) -> None:
+        self.told.append(("step", num_samples))
+        self.at_step.append(next(self.model.parameters()).detach().clone())
+
+    def end(self, epoch: Epoch, examples: Sequence[Example]) -> None:
+        self.told.append(("end", epoch.number, *(example.name for example in examples)))
+        self.ended.append(epoch)
+
+
+def _example(name: str) -> Example:
+    return CropExamples(name, "", np.zeros((0, 32, 48, 48), np.int16), np.zeros(0), ())
+
+
+def test_epochs_and_steps_are_told_in_their_order() -> None:
+    model, rng = nn.Linear(1, 1), np.random.default_rng(1)
+    watcher = _Watcher(model)
+
+    def batches(epoch: int) -> Iterator[Pair]:
+        watcher.told.append(("batches", epoch))
+        yield from _pairs(rng, 2)
+
+    def validate(trained: nn.Module) -> Validation:
+        watcher.told.append(("validate",))
+        figures = {VALIDATION_LOSS: 1.0, "validation/f1": 0.5}
+        return Validation(figures, (_example("misses"), _example("alarms")))
+
     history = fit(
-        nn.Linear(1, 1),
-        Schedule(3, 2, 0.1),
-        batches=lambda epoch: _pairs(rng, 2),
+        model,
+        Schedule(2, 2, 0.1),
+        batches=batches,
         loss=_loss,
-        validate=lambda trained: {VALIDATION_LOSS: 1.0, "validation/f1": 0.5},
-        on_epoch=told.append,
+        validate=validate,
+        watcher=watcher,
     )
-    assert told == history
-    assert set(told[0].metrics) == {"train/loss", VALIDATION_LOSS, "validation/f1"}
+    assert watcher.told == [
+        event
+        for epoch in (1, 2)
+        for event in (
+            ("begin", epoch),
+            ("batches", epoch),
+            ("step", 16),
+            ("step", 32),
+            ("validate",),
+            ("end", epoch, "misses", "alarms"),
+        )
+    ]
+    assert watcher.ended == history
+    assert set(history[0].metrics) == {"train/loss", VALIDATION_LOSS, "validation/f1"}
+    # A step is told when it is taken, not before.
+    assert len({weights.item() for weights in watcher.at_step}) == 4
+
+
+def test_figures_of_an_epoch_are_plain_numbers() -> None:
+    (epoch,) = fit(
+        nn.Linear(1, 1),
+        Schedule(1, 1, 0.1),
+        batches=lambda epoch: _pairs(np.random.default_rng(epoch), 1),
+        loss=_loss,
+        validate=lambda trained: Validation({VALIDATION_LOSS: np.float64(1.0), "count": 3}),
+    )
+    assert {type(value) for value in epoch.metrics.values()} == {float}
+
+
+def test_waiting_that_is_told_adds_up_to_that_of_the_epoch() -> None:
+    waited: list[float] = []
+
+    class Waiting(_Watcher):
+        def step(self, num_samples: int, waiting_s: float) -> None:
+            waited.append(waiting_s)
+
+    def slow(epoch: int) -> Iterator[Pair]:
+        for pair in _pairs(np.random.default_rng(epoch), 3):
+            time.sleep(0.02)
+            yield pair
+
+    model = nn.Linear(1, 1)
+    (epoch,) = fit(
+        model,
+        Schedule(1, 3, 0.1),
+        batches=slow,
+        loss=_loss,
+        validate=lambda trained: Validation({VALIDATION_LOSS: 0.0}),
+        watcher=Waiting(model),
+    )
+    assert all(told >= 0.02 * step for step, told in enumerate(waited, start=1))
+    assert waited[-1] <= epoch.waiting_s
 
 
 class _Normed(nn.Module):
@@ -182,7 +269,7 @@ def test_a_training_loss_that_is_no_number_is_refused(broken: float) -> None:
             Schedule(1, 1, 0.1),
             batches=lambda epoch: [(torch.ones(1, 1),)],
             loss=lambda model, batch: model(batch[0]).float().sum() * broken,
-            validate=lambda trained: {VALIDATION_LOSS: 0.0},
+            validate=lambda trained: Validation({VALIDATION_LOSS: 0.0}),
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import DeviceError
-from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
 from lung_pipeline.learning.loop import Batch, fit
 from lung_pipeline.learning.schedule import Schedule
 
@@ -47,7 +47,7 @@ def _fit(
         schedule,
         batches=_pairs,
         loss=loss,  # type: ignore[arg-type]
-        validate=lambda trained: {VALIDATION_LOSS: next(invented)},
+        validate=lambda trained: Validation({VALIDATION_LOSS: next(invented)}),
     )
 
 
@@ -114,9 +114,9 @@ def test_learning_stops_when_nothing_better_comes(
 def test_running_average_is_what_is_judged_and_kept() -> None:
     judged: list[Tensor] = []
 
-    def validate(trained: nn.Module) -> dict[str, float]:
+    def validate(trained: nn.Module) -> Validation:
         judged.append(_weights(trained).clone())
-        return {VALIDATION_LOSS: 1.0}
+        return Validation({VALIDATION_LOSS: 1.0})
 
     plain, averaged = _line(), _line()
     begun = _weights(plain).clone()

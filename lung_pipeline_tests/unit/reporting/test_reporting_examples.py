@@ -18,22 +18,8 @@ from lung_pipeline.reporting.examples import (
     crops_picture,
     marked_slice,
     slice_picture,
-    worst_rows,
 )
 from lung_pipeline.reporting.overlay import Picture, window_picture
-
-
-def test_worst_are_the_unlikeliest_nodules_and_the_likeliest_others() -> None:
-    labels = np.array([1, 0, 1, 0, 1, 0])
-    probability = np.array([0.9, 0.8, 0.1, 0.2, 0.1, 0.7])
-    misses, alarms = worst_rows(labels, probability, num=2)
-    assert misses.tolist() == [2, 4]
-    assert alarms.tolist() == [1, 5]
-
-
-def test_fewer_are_shown_where_there_are_fewer() -> None:
-    misses, alarms = worst_rows(np.array([0, 0]), np.array([0.2, 0.3]))
-    assert (misses.tolist(), alarms.tolist()) == ([], [1, 0])
 
 
 def _crops(*middle_hu: int) -> np.ndarray:

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from lung_pipeline.segmentation.losses import batch_dice_loss, recall_loss, segmentation_loss
+from lung_pipeline.segmentation.losses import (
+    LossWeights,
+    batch_dice_loss,
+    recall_loss,
+    segmentation_loss,
+)
 
 SURE = 50.0
 """A logit whose sigmoid is 0 or 1 to the last bit that matters."""
@@ -31,23 +38,27 @@ def _batch(*patches: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("mask", [_patch(4), _patch(0), _batch(_patch(1), _patch(0), _patch(16))])
 def test_a_perfect_answer_costs_nothing(mask: Tensor) -> None:
-    assert segmentation_loss(_sure(mask), mask, 8.0).item() == pytest.approx(0, abs=1e-5)
+    assert segmentation_loss(_sure(mask), mask, LossWeights(8.0)).item() == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def test_three_pixels_marked_where_there_is_no_nodule_cost_three_quarters() -> None:
     # 1 - (0 + 1) / (3 + 0 + 1), and no recall term.
-    assert segmentation_loss(_sure(_patch(3)), _patch(0), 8.0).item() == pytest.approx(3 / 4)
+    assert segmentation_loss(_sure(_patch(3)), _patch(0), LossWeights(8.0)).item() == pytest.approx(
+        3 / 4
+    )
 
 
 def test_missing_four_pixels_costs_the_dice_loss_and_the_recall_term() -> None:
     # Both are 1 - 1 / (0 + 4 + 1).
-    found = segmentation_loss(_sure(_patch(0)), _patch(4), 8.0).item()
+    found = segmentation_loss(_sure(_patch(0)), _patch(4), LossWeights(8.0)).item()
     assert found == pytest.approx(4 / 5 * (1 + 8))
 
 
 def test_missing_half_costs_more_than_marking_as_much_too_much() -> None:
-    too_much = segmentation_loss(_sure(_patch(8)), _patch(4), 2.0).item()
-    too_little = segmentation_loss(_sure(_patch(2)), _patch(4), 2.0).item()
+    too_much = segmentation_loss(_sure(_patch(8)), _patch(4), LossWeights(2.0)).item()
+    too_little = segmentation_loss(_sure(_patch(2)), _patch(4), LossWeights(2.0)).item()
     assert too_much == pytest.approx(1 - 9 / 13)
     assert too_little == pytest.approx((1 - 5 / 7) * (1 + 2))
     assert too_little > too_much
@@ -79,6 +90,34 @@ def test_marking_a_background_patch_keeps_its_gradient_however_much_is_marked() 
 
 
 def test_bfloat16_logits_and_boolean_masks_are_added_up_in_float32() -> None:
-    loss = segmentation_loss(_sure(_patch(2)).bfloat16(), _patch(4).bool(), 2.0)
+    loss = segmentation_loss(_sure(_patch(2)).bfloat16(), _patch(4).bool(), LossWeights(2.0))
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx((1 + 2) * (1 - 5 / 7))
+
+
+def test_coarse_heads_weigh_half_of_the_finer_ones_and_all_together_one() -> None:
+    # Of four true pixels the heads mark 4, 0 and 16: losses 0, (1 - 1/5) * 3 and 1 - 9/21, with
+    # weights 4/7, 2/7 and 1/7.
+    heads = torch.cat([_sure(_patch(marked)) for marked in (4, 0, 16)], dim=1)
+    found = segmentation_loss(heads, _patch(4), LossWeights(2.0)).item()
+    assert found == pytest.approx((2 * 2.4 + 12 / 21) / 7, abs=1e-5)
+
+
+def test_heads_that_agree_cost_what_one_of_them_costs() -> None:
+    one = _sure(_patch(2))
+    alone = segmentation_loss(one, _patch(4), LossWeights(2.0))
+    assert segmentation_loss(
+        torch.cat([one] * 3, dim=1), _patch(4), LossWeights(2.0)
+    ).item() == pytest.approx(alone.item())
+    probability, mask = torch.sigmoid(one), _patch(4)
+    plain = batch_dice_loss(probability, mask) + 2.0 * recall_loss(probability, mask)
+    assert torch.equal(alone, plain)
+
+
+def test_the_cross_entropy_is_a_mean_over_all_voxels_and_weighs_as_asked() -> None:
+    mask = _patch(4)
+    logits = torch.zeros_like(mask, dtype=torch.float32)
+    plain = segmentation_loss(logits, mask, LossWeights(2.0)).item()
+    with_entropy = segmentation_loss(logits, mask, LossWeights(2.0, cross_entropy=0.5)).item()
+    # At a probability of 1/2 each voxel costs log 2, whatever the truth.
+    assert with_entropy - plain == pytest.approx(0.5 * math.log(2), rel=1e-5)

@@ -55,6 +55,10 @@ def test_three_slices_worked_by_hand() -> None:
     )
 
 
+def test_figures_are_plain_numbers() -> None:
+    assert {type(value) for value in _figures(PREDICTED, NODULES).values()} == {float}
+
+
 def test_a_perfect_prediction_has_nothing_wrong() -> None:
     figures = _figures(NODULES > 0, NODULES)
     assert figures.pop("validation/slice/false_positives") == 0

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from lung_pipeline.errors import AnnotationError
 from lung_pipeline.learning.epoch import Epoch
+from lung_pipeline.segmentation.losses import LossWeights
 from lung_pipeline.segmentation.patches import Region
+from lung_pipeline.segmentation.regions import Regions, count_masks
 from lung_pipeline.segmentation.settings import SegmentationSettings
-from lung_pipeline.segmentation.training import Regions, count_masks, train_unet, validate_unet
+from lung_pipeline.segmentation.training import train_unet, validate_unet
 from lung_pipeline.segmentation.unet import UNet
 
 SETTINGS = SegmentationSettings(
     epochs=2, steps_per_epoch=6, batch_size=4, learning_rate=5e-3, background_share=0.25, seed=3
 )
 
-RECALL = SETTINGS.recall_weight
+WEIGHTS = LossWeights(SETTINGS.recall_weight, SETTINGS.cross_entropy_weight)
 
 
 def _region(seed: int, *, nodule: bool) -> Region:
@@ -48,12 +50,12 @@ def trained() -> tuple[UNet, list[Epoch]]:
 def test_training_lowers_the_loss(trained: tuple[UNet, list[Epoch]]) -> None:
     model, history = trained
     torch.manual_seed(SETTINGS.seed)
-    untrained = validate_unet(UNet().eval(), _regions(11), RECALL)
+    untrained = validate_unet(UNet().eval(), _regions(11), WEIGHTS)
     assert not model.training
     assert history[-1].metrics["train/loss"] < 0.8 * history[0].metrics["train/loss"]
     best = min(epoch.metrics["validation/loss"] for epoch in history)
     assert best < 0.8 * untrained["validation/loss"]
-    again = validate_unet(model, _regions(11), RECALL)
+    again = validate_unet(model, _regions(11), WEIGHTS)
     assert again["validation/loss"] == pytest.approx(best, rel=1e-3)
 
 
@@ -102,11 +104,13 @@ class _Dense(nn.Module):
 
 
 def test_validation_counts_voxels_and_nodules_over_whole_regions() -> None:
-    figures = validate_unet(_Dense(), _regions(1), RECALL)
+    figures = validate_unet(_Dense(), _regions(1), WEIGHTS)
     # Two regions of two slices of 12 x 12 found; one voxel too much in each of six slices.
     assert figures["validation/voxel/recall"] == 1
     assert figures["validation/voxel/precision"] == pytest.approx(576 / 582)
     assert figures["validation/nodule_recall"] == 1
     # All slices together: 576 found of 576, 582 marked; nothing missed.
-    expected = 1 - (2 * 576 + 1) / (582 + 576 + 1)
+    dice = 1 - (2 * 576 + 1) / (582 + 576 + 1)
+    # Each of the six, at a logit of 30, costs 30 in the mean over six slices of 96 x 96.
+    expected = dice + 6 * 30 / (6 * 96 * 96)
     assert figures["validation/loss"] == pytest.approx(expected, abs=1e-4)

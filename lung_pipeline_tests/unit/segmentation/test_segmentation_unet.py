@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
+from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet, doubled
 
 
 def _eased(seed: int = 1) -> UNet:
@@ -69,3 +69,21 @@ def test_samples_of_a_batch_do_not_touch_each_other_when_inferring() -> None:
         for number in range(3):
             alone = model(slices[number : number + 1])
             torch.testing.assert_close(together[number : number + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_doubling_is_the_transposed_convolution_that_torch_has(has_bias: bool) -> None:
+    torch.manual_seed(1)
+    oracle = torch.nn.ConvTranspose2d(5, 3, kernel_size=2, stride=2, bias=has_bias).double()
+    features = torch.randn(2, 5, 7, 4, dtype=torch.float64, requires_grad=True)
+    ours = doubled(features, oracle.weight, oracle.bias)
+    expected = oracle(features)
+    assert ours.shape == (2, 3, 14, 8)
+    assert torch.allclose(ours, expected, atol=1e-12)
+    weights = torch.randn_like(expected)
+    for mine, theirs in zip(
+        torch.autograd.grad((ours * weights).sum(), [features, *oracle.parameters()]),
+        torch.autograd.grad((expected * weights).sum(), [features, *oracle.parameters()]),
+        strict=True,
+    ):
+        assert torch.allclose(mine, theirs, atol=1e-12)

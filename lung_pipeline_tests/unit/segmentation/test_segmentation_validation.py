@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which whole slices are judged, and a model over them."""
+"""A model over whole slices: its figures, and which slices are shown."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.ct.geometry import VoxelGrid
+from lung_pipeline.learning.examples import SliceExample
 from lung_pipeline.segmentation.inference import segment
-from lung_pipeline.segmentation.patches import NoduleMark, mark_nodules
+from lung_pipeline.segmentation.patches import NoduleMark
+from lung_pipeline.segmentation.slices import WholeSlices, number_nodules, whole_slices
 from lung_pipeline.segmentation.unet import UNet
-from lung_pipeline.segmentation.validation import (
-    number_nodules,
-    pick_slices,
-    slice_probabilities,
-    validate_slices,
-    whole_slices,
-)
+from lung_pipeline.segmentation.validation import slice_probabilities, validate_slices
 
 GRID = VoxelGrid((12, 48, 64), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 SMALL, LARGE = NoduleMark((10.0, 12.0, 2.0), 3.0), NoduleMark((40.0, 30.0, 7.0), 6.0)
@@ -38,36 +34,6 @@ SCAN = _scan()
 NODULES = number_nodules(SCAN, GRID, [SMALL, LARGE])
 
 
-def test_nodules_are_numbered_and_together_are_the_truth() -> None:
-    assert NODULES[2, 12, 10] == 1
-    assert NODULES[7, 30, 40] == 2
-    assert np.unique(NODULES).tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(NODULES > 0, mark_nodules(SCAN, GRID, [SMALL, LARGE]))
-
-
-def test_slices_are_those_where_nodules_are_largest_and_some_without() -> None:
-    assert pick_slices(NODULES, 0, np.random.default_rng(1)) == (2, 7)
-    picked = pick_slices(NODULES, 2, np.random.default_rng(1))
-    others = sorted(set(picked) - {2, 7})
-    assert len(others) == 2
-    assert not NODULES[others].any()
-    assert picked == pick_slices(NODULES, 2, np.random.default_rng(1))
-    assert picked == tuple(sorted(picked))
-
-
-def test_more_slices_of_a_nodule_end_where_it_ends() -> None:
-    of_small = (NODULES == 1).any(axis=(1, 2)).sum()
-    of_large = (NODULES == 2).any(axis=(1, 2)).sum()
-    picked = pick_slices(NODULES, 0, np.random.default_rng(1), per_nodule=100)
-    assert len(picked) == of_small + of_large
-
-
-def test_series_without_a_nodule_is_judged_too() -> None:
-    empty = np.zeros(GRID.shape_irc, dtype=np.int16)
-    assert len(pick_slices(empty, 3, np.random.default_rng(1))) == 3
-    assert pick_slices(empty, 100, np.random.default_rng(1)) == tuple(range(12))
-
-
 class _Dense(nn.Module):
     """Marks what is denser than lung in the middle slice."""
 
@@ -82,7 +48,7 @@ class _Dense(nn.Module):
 def test_model_is_judged_with_what_it_marks_elsewhere() -> None:
     with_nodules = whole_slices("a", SCAN, NODULES, (2, 7))
     without = whole_slices("b", SCAN, NODULES, (0, 11))
-    figures = validate_slices(_Dense(), [with_nodules, without])
+    figures = validate_slices(_Dense(), [with_nodules, without]).figures
     assert figures["validation/slice/nodule/recall"] == 1
     assert figures["validation/slice/nodule/total"] == 2
     # The vessel, once in each of four slices.
@@ -90,7 +56,7 @@ def test_model_is_judged_with_what_it_marks_elsewhere() -> None:
     assert figures["validation/slice/total"] == 4
     assert figures["validation/slice/nodule/precision"] == 2 / 6
     strict = validate_slices(_Dense(), [without], threshold=1.0, prefix="strict")
-    assert strict["strict/false_positives"] == 0
+    assert strict.figures["strict/false_positives"] == 0
 
 
 def test_slices_are_seen_as_when_the_whole_volume_is_segmented() -> None:
@@ -104,9 +70,64 @@ def test_slices_are_seen_as_when_the_whole_volume_is_segmented() -> None:
     assert found.astype(float).std() > 0
 
 
-def test_slices_are_copies() -> None:
-    scan, nodules = SCAN.copy(), NODULES.copy()
-    slices = whole_slices("a", scan, nodules, (2,))
-    scan[:], nodules[:] = 0, 9
-    assert slices.windows_hu[0, 3, 0, 0] == -850
-    assert slices.nodules.max() == 1
+def _painted(name: str, *slices: tuple[str, str]) -> WholeSlices:
+    """Slices of one row: what `_Dense` marks is 'x' in the first text, nodules are digits in the
+    second."""
+    windows_hu = np.full((len(slices), 7, 1, len(slices[0][0])), -850, dtype=np.int16)
+    nodules = np.zeros((len(slices), 1, len(slices[0][0])), dtype=np.int16)
+    for place, (marked, truth) in enumerate(slices):
+        windows_hu[place, 3, 0, [voxel == "x" for voxel in marked]] = 30
+        nodules[place, 0] = [int(voxel) if voxel.isdigit() else 0 for voxel in truth]
+    return WholeSlices(name, tuple(range(10, 10 + len(slices))), windows_hu, nodules)
+
+
+SERIES = [
+    _painted(
+        "a",
+        ("xxxxx......", "111........"),  # 10: two voxels too many, nothing missed
+        ("...........", ".2........."),  # 11: a nodule of one voxel missed
+        ("xx.........", "33........."),  # 12: right
+    ),
+    _painted(
+        "b",
+        ("...........", "..........."),  # 10: right
+        ("x.x........", "4.........."),  # 11: one mark in vain
+        ("x.x........", "......55..."),  # 12: two in vain, one missed
+        ("xxxxxxxxx..", "6.........."),  # 13: eight voxels too many
+    ),
+]
+
+
+def _shown(series: list[WholeSlices]) -> list[SliceExample]:
+    examples = validate_slices(_Dense(), series).examples
+    assert all(isinstance(example, SliceExample) for example in examples)
+    return [example for example in examples if isinstance(example, SliceExample)]
+
+
+def test_missed_and_invented_nodules_are_worse_than_a_rim_that_is_off() -> None:
+    shown = _shown(SERIES)
+    assert [example.title.split(":")[0] for example in shown] == [
+        "b, slice 12",
+        "a, slice 11",
+        "b, slice 11",
+        "b, slice 13",
+    ]
+    assert [example.name for example in shown] == [f"worst-slice-{place}" for place in (1, 2, 3, 4)]
+    assert shown[0].title.endswith("1 of 1 nodules missed, 2 of 2 marks in vain")
+
+
+def test_a_slice_is_shown_with_its_own_marks_and_truth() -> None:
+    first = _shown(SERIES)[0]
+    assert "".join("x" if voxel else "." for voxel in first.predicted[0]) == "x.x........"
+    assert np.flatnonzero(first.truth).tolist() == [6, 7]
+    np.testing.assert_array_equal(first.slice_hu[0] == 30, first.predicted[0])
+
+
+def test_slices_without_a_fault_are_not_shown() -> None:
+    assert [example.title[:11] for example in _shown(SERIES[:1])] == ["a, slice 11", "a, slice 10"]
+    assert _shown([_painted("c", ("x.", "1."))]) == []
+
+
+def test_no_slices_have_no_figures() -> None:
+    judged = validate_slices(_Dense(), [])
+    assert (judged.figures, judged.examples) == ({}, ())

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The baselines: the same networks and the same learning as anybody would write them first.
+
+float32, the layout torch gives, one batch after the other: read, change, learn.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lung_pipeline.crops.augmentation_draw import Augmentation
+from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep
+
+
+class PlainUNet(UNet):
+    """The U-Net's layers, called one after the other as torch has them."""
+
+    def forward(self, slices_hu: Tensor) -> Tensor:
+        """Seven slices in HU, (batch, 7, row, column), to logits (batch, 1, row, column)."""
+        features = self.input_norm(slices_hu)
+        bridges: list[Tensor] = []
+        for step in self.down[:-1]:
+            bridges.append(twice(step, features))
+            features = functional.avg_pool2d(bridges[-1], 2)
+        features = twice(self.down[-1], features)
+        for step in self.up:
+            features = upward(step, features, bridges.pop())
+        return self.last(features)
+
+
+def twice(step: DoubleConvolution, features: Tensor) -> Tensor:
+    """Twice: convolution, ReLU, batch norm."""
+    features = step.norm1(functional.relu(step.conv1(features)))
+    return step.norm2(functional.relu(step.conv2(features)))
+
+
+def upward(step: UpStep, features: Tensor, bridge: Tensor) -> Tensor:
+    """Double the size and join what the way down saw."""
+    return twice(step.convs, torch.cat([step.upsample(features), bridge], dim=1))
+
+
+def changed(images: Tensor, drawn: Augmentation, *, mode: str = "bilinear") -> Tensor:
+    """The textbook's way: one matrix a sample, one resampling of all its axes together.
+
+    Args:
+        images: crops (batch, 1, index, row, column), or slices (batch, slice, row, column).
+        drawn: what to do to each sample.
+        mode: of the interpolation.
+    """
+    axes = images.ndim - 2
+    matrices = [_matrix(drawn, sample, images.shape[2:]) for sample in range(len(drawn))]
+    theta = torch.from_numpy(np.stack(matrices)).float()
+    grid = functional.affine_grid(theta[:, :axes], list(images.shape), align_corners=False)
+    moved = functional.grid_sample(
+        images, grid, mode=mode, padding_mode="border", align_corners=False
+    )
+    return moved if mode == "nearest" else moved + torch.randn_like(moved) * drawn.noise_hu
+
+
+def _matrix(drawn: Augmentation, sample: int, shape: torch.Size) -> np.ndarray:
+    """From a place of the result to that of the sample, in the axes' order x, y, z."""
+    axes = len(shape)
+    turn = np.eye(axes + 1)
+    angle = math.radians(float(drawn.angle_deg[sample]))
+    turn[:2, :2] = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+    turn[:2, :2] /= drawn.scale[sample]
+    turn[range(axes), -1] = -drawn.shift_irc[sample][::-1][:axes] * 2 / np.asarray(shape)[::-1]
+    mirror = np.diag([*drawn.mirror_irc[sample][::-1][:axes], 1.0])
+    return mirror @ turn

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training as it is, beside the same step on one resident batch, and beside a plain float32 loop.
+
+    .venv/bin/python benchmarks/training.py [--profile laptop|gpu|demo]
+
+For each of the three models, in turn and in one run: `ours` is `learning.loop.fit` with batches
+read, changed and moved to the device as in a real training; `resident` is the same loop fed with
+one batch that lies on the device already, the limit of what loading can give; `plain` is the loop
+of `plain.py` over the same files: float32, torch's own layout, one batch after the other, in a
+process of its own, because ours tells the process to keep freed memory. Crops are noise on disk,
+regions noise in memory: time depends on shapes alone. On CUDA the peak of its memory is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from lung_pipeline.classification.malignancy import prepare_for_fine_tuning
+from lung_pipeline.classification.network import CropClassifier, fast_layout
+from lung_pipeline.classification.samples import CropSamples
+from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
+from lung_pipeline.classification.tasks import Task, malignancy_task, nodule_task
+from lung_pipeline.classification.training import crop_loss
+from lung_pipeline.crops import augmentation
+from lung_pipeline.crops.sampling import BalancedSampler
+from lung_pipeline.crops.store import CROPS, open_crops, write_crops
+from lung_pipeline.crops.windows import CROP_SHAPE_IRC
+from lung_pipeline.learning.device import has_fast_bfloat16, pick_device
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Validation
+from lung_pipeline.learning.loop import Batch, Loss, fit
+from lung_pipeline.learning.memory import keep_freed_memory
+from lung_pipeline.learning.seeds import seeded
+from lung_pipeline.learning.settings import TrainingSettings
+from lung_pipeline.orchestration.profiles import PROFILES
+from lung_pipeline.segmentation.losses import LossWeights, segmentation_loss
+from lung_pipeline.segmentation.patches import REGION_SIZE, Region, patch_batches
+from lung_pipeline.segmentation.regions import Regions
+from lung_pipeline.segmentation.samples import patch_samples
+from lung_pipeline.segmentation.settings import SegmentationSettings
+from lung_pipeline.segmentation.unet import UNet
+
+sys.path.insert(0, str(Path(__file__).parent))
+from plain import PlainUNet, changed  # a script's neighbour, not a package
+
+NUM_CROPS, NUM_REGIONS = 2_000, 200
+REPEATS, STEPS = 5, 12
+MODELS = ("U-Net", "nodule", "malignancy")
+
+
+def settings_of(model: str, profile: str) -> Any:
+    """The settings of a profile, with few steps."""
+    kinds = {
+        "U-Net": ("segmentation_model", SegmentationSettings),
+        "nodule": ("nodule_model", ClassifierSettings),
+        "malignancy": ("malignancy_model", MalignancySettings),
+    }
+    asset, kind = kinds[model]
+    knobs = {**PROFILES[profile][asset], "epochs": 1, "steps_per_epoch": STEPS, "warmup_share": 0}
+    return kind(**knobs)
+
+
+def make_crops(folder: Path) -> None:
+    """Crops of noise with every kind of row that a task asks for."""
+    rng = np.random.default_rng(0)
+    number = np.arange(NUM_CROPS)
+    table = pd.DataFrame(
+        {
+            "series_uid": (number // 100).astype(str),
+            "is_nodule": number % 4 == 0,
+            "is_malignant": pd.array(number % 8 == 0, dtype="boolean"),
+            "part": np.where(number < NUM_CROPS - 100, "train", "validation"),
+        }
+    )
+
+    def cut(rows: pd.DataFrame) -> np.ndarray:
+        return rng.integers(-1000, 400, (len(rows), *CROP_SHAPE_IRC), dtype=np.int16)
+
+    write_crops(folder, table, cut, {"stage": "benchmark"})
+
+
+def make_regions() -> Regions:
+    """Regions of noise, a twentieth of each marked."""
+    rng = np.random.default_rng(0)
+
+    def region() -> Region:
+        slices_hu = rng.integers(-1000, 400, (15, REGION_SIZE, REGION_SIZE), dtype=np.int16)
+        return Region(slices_hu, rng.random((9, REGION_SIZE, REGION_SIZE)) < 0.05)
+
+    return Regions([region() for _ in range(NUM_REGIONS)], [region() for _ in range(NUM_REGIONS)])
+
+
+def task_of(model: str, folder: Path, settings: Any) -> Task:
+    """What a model on crops tells apart."""
+    crops = open_crops([folder])
+    return nodule_task(crops, settings) if model == "nodule" else malignancy_task(crops, settings)
+
+
+def network_of(model: str, device: torch.device) -> nn.Module:
+    """A fresh network, laid out as its training lays it out."""
+    seeded(1)
+    if model == "U-Net":
+        return UNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = CropClassifier()
+    if model == "malignancy":
+        network = prepare_for_fine_tuning(network, 2)
+    fast_layout(network.to(device))
+    return network
+
+
+def samples_a_second(
+    network: nn.Module, settings: TrainingSettings, batches: Iterable[Batch], loss: Loss
+) -> float:
+    """What one epoch of the real loop gives."""
+    (epoch,) = fit(
+        network,
+        settings.schedule(),
+        batches=lambda number: batches,
+        loss=loss,
+        validate=lambda trained: nothing_to_validate(),
+    )
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return epoch.num_samples / epoch.learning_s
+
+
+def nothing_to_validate() -> Validation:
+    """A validation that takes no time."""
+    return Validation({VALIDATION_LOSS: 1.0}, ())
+
+
+def measured(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
+    """Samples a second of the real loop and of the same with a resident batch, in turn."""
+    settings, network = settings_of(model, profile), network_of(model, device)
+    make_batches, close = sample_source(model, folder, settings, device)
+    resident = [part.clone() for part in next(iter(make_batches(1)))]
+    loss = unet_loss(settings) if model == "U-Net" else crop_loss
+    speeds: dict[str, list[float]] = {"ours": [], "resident": []}
+    for repeat in range(REPEATS + 1):
+        ours = samples_a_second(network, settings, make_batches(repeat + 1), loss)
+        limit = samples_a_second(network, settings, itertools.repeat(tuple(resident), STEPS), loss)
+        if repeat:  # the first has caches to fill
+            speeds["ours"].append(ours)
+            speeds["resident"].append(limit)
+    close()
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def sample_source(
+    model: str, folder: Path, settings: Any, device: torch.device
+) -> tuple[Callable[[int], Iterable[Batch]], Callable[[], None]]:
+    """Batches of an epoch by its number, as a training gets them, and how to end it."""
+    if model == "U-Net":
+        regions = make_regions()
+        return lambda number: patch_samples(regions, settings, device, number), lambda: None
+    samples = CropSamples(task_of(model, folder, settings), settings, device)
+    return samples.epoch, lambda: samples.__exit__()
+
+
+def unet_loss(settings: SegmentationSettings) -> Loss:
+    """As in the training of the U-Net."""
+    weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
+
+    def loss(network: nn.Module, batch: Batch) -> torch.Tensor:
+        return segmentation_loss(network(batch[0]), batch[1], weights)
+
+    return loss
+
+
+def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
+    """Samples a second of the plain loop, with the textbook's augmentation and without any."""
+    settings = settings_of(model, profile)
+    seeded(1)
+    network: nn.Module = PlainUNet() if model == "U-Net" else CropClassifier()
+    if model == "malignancy":
+        network = prepare_for_fine_tuning(network, 2)  # type: ignore[arg-type]
+    network.to(device).train()
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(wanted, lr=1e-4)
+    loss = unet_loss(settings) if model == "U-Net" else crop_loss
+    speeds: dict[str, list[float]] = {"plain": [], "plain, unchanged samples": []}
+    for repeat in range(3):
+        for name, is_changed in (("plain", True), ("plain, unchanged samples", False)):
+            started, seen = time.perf_counter(), 0
+            for batch in plain_batches(model, folder, settings, is_changed=is_changed):
+                optimizer.zero_grad()
+                loss(network, tuple(part.to(device) for part in batch)).backward()
+                optimizer.step()
+                seen += len(batch[0])
+            if repeat:
+                speeds[name].append(seen / (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def plain_batches(
+    model: str, folder: Path, settings: Any, *, is_changed: bool
+) -> Iterable[tuple[torch.Tensor, ...]]:
+    """Batches on the CPU, each made when it is asked for."""
+    rng = np.random.default_rng(0)
+    if model == "U-Net":
+        regions = make_regions()
+        drawn = patch_batches(
+            regions.nodule,
+            regions.background,
+            batch_size=settings.batch_size,
+            num_batches=STEPS,
+            background_share=settings.background_share,
+            rng=rng,
+        )
+        for slices_hu, mask in drawn:
+            images, masks = torch.from_numpy(slices_hu).float(), torch.from_numpy(mask).float()
+            if is_changed:
+                change = augmentation.draw(len(images), rng, settings)
+                images, masks = changed(images, change), changed(masks, change, mode="nearest")
+            yield images, masks
+        return
+    task = task_of(model, folder, settings)
+    array = np.load(folder / CROPS, mmap_mode="r")
+    sampler = BalancedSampler(
+        task.train, batch_size=settings.batch_size, num_batches=STEPS, seed=settings.seed
+    )
+    for rows in sampler.epoch(1):
+        crops_hu = torch.from_numpy(array[rows]).float()[:, None]
+        if is_changed:
+            crops_hu = changed(crops_hu, augmentation.draw(len(rows), rng, settings))
+        yield crops_hu, torch.from_numpy(task.labels[rows])
+
+
+def plain_in_a_process(model: str, folder: Path, profile: str) -> dict[str, float]:
+    """The plain loop's speeds, untouched by what this process told its allocator."""
+    command = [sys.executable, __file__, "--profile", profile, "--plain", model, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(model: str, folder: Path, profile: str, device: torch.device) -> None:
+    """Measure one model and print its lines."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    plain = plain_in_a_process(model, folder, profile)
+    found = measured(model, folder, profile, device)
+    again = plain_in_a_process(model, folder, profile)
+    ours, limit = found["ours"], found["resident"]
+    print(f"{model}: ours {ours:.1f} samples/s, resident batch {limit:.1f}: {ours / limit:.1%}")
+    for name in plain:
+        speed = statistics.mean((plain[name], again[name]))
+        print(f"    {name} {speed:.1f} samples/s: ours is {ours / speed:.2f} times as fast")
+    if device.type == "cuda":
+        print(f"    peak GPU memory {torch.cuda.max_memory_reserved() / 1e9:.2f} GB")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--profile", choices=PROFILES, default="laptop")
+    parser.add_argument("--plain", nargs=2, metavar=("MODEL", "CROPS"))
+    asked = parser.parse_args()
+    device = pick_device("cuda" if asked.profile == "gpu" else "auto")
+    if asked.plain:
+        model, folder = asked.plain
+        print(json.dumps(plain_speeds(model, Path(folder), asked.profile, device)))
+        return
+    keep_freed_memory()
+    card = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"
+    print(
+        f"{device}, {card}, bfloat16 in hardware: {has_fast_bfloat16(device)},"
+        f" {torch.get_num_threads()} threads, profile {asked.profile}"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "subset0"
+        make_crops(folder)
+        for model in MODELS:
+            report(model, folder, asked.profile, device)
+
+
+if __name__ == "__main__":
+    main()

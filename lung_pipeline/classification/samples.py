@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of crops on their device, each crop changed in its own way.
+
+Belongs here: crops with labels, epoch by epoch. Does not belong here: which crops (``tasks.py``),
+who reads them (``crops.loader``), and what is learned from them (``training.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lung_pipeline.classification.settings import CropSettings
+from lung_pipeline.classification.tasks import Task
+from lung_pipeline.crops import augmentation
+from lung_pipeline.crops.loader import CropLoader
+from lung_pipeline.learning.seeds import seeded_for
+
+CropBatch = tuple[Tensor, ...]
+"""Crops in HU (batch, 1, 32, 48, 48) and labels (batch,)."""
+
+
+class CropSamples:
+    """The training crops of a task; to be closed, or used in a ``with`` statement."""
+
+    def __init__(self, task: Task, settings: CropSettings, device: torch.device) -> None:
+        """Nothing is read yet; ``AnnotationError`` where a group with a share has no crops."""
+        self._labels = torch.from_numpy(task.labels).to(device)
+        self._settings, self._device = settings, device
+        self._loader = CropLoader(
+            task.crops,
+            task.train,
+            batch_size=settings.batch_size,
+            num_batches=settings.steps_per_epoch,
+            seed=settings.seed,
+            num_workers=settings.num_workers,
+            pin_memory=device.type == "cuda",
+        )
+
+    def __enter__(self) -> CropSamples:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loader.close()
+
+    def epoch(self, number: int) -> Iterator[CropBatch]:
+        """The batches of an epoch, counted from 1; the same at every call."""
+        rng = seeded_for(self._settings.seed, number)
+        for rows, crops in self._loader.epoch(number):
+            crops_hu = crops[:, None].to(self._device, non_blocking=True)
+            drawn = augmentation.draw(len(rows), rng, self._settings)
+            labels = self._labels[torch.from_numpy(rows).to(self._device)]
+            yield augmentation.apply(crops_hu, drawn), labels
