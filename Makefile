@@ -1,6 +1,8 @@
 # make demo   set up, run the whole journey on phantoms, say where the results are
 # make test   set up, lint, types, import contract, tests
 # make ui     Dagster and MLflow on the demo's data, on 127.0.0.1
+# make bars   an hour: the laptop profile on phantoms of three seeds, judged on patients of three others
+# make bench  a quarter of an hour: loading and learning beside plain baselines
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,10 +15,10 @@ MLFLOW_PORT ?= 5000
 export DAGSTER_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help setup demo test lint fast ui clean
+.PHONY: help setup demo test lint fast ui bars bench clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 setup: $(VENV)/.installed
 
@@ -56,6 +58,13 @@ ui: setup
 	  --backend-store-uri sqlite:///$(DEMO)/mlflow/mlflow.db --artifacts-destination $(DEMO)/mlflow/artifacts & \
 	$(BIN)/dagster-webserver -w workspace.yaml -h 127.0.0.1 -p $(DAGSTER_PORT) & \
 	wait
+
+bars: setup
+	@$(BIN)/python benchmarks/phantoms.py --seeds 901 902 903
+
+bench: setup
+	@$(BIN)/python benchmarks/loader.py
+	@$(BIN)/python benchmarks/training.py
 
 clean:
 	@rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
