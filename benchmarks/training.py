@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training as it is, beside the same step on one resident batch, and beside a plain float32 loop.
 
-    .venv/bin/python benchmarks/training.py [--profile laptop|gpu|demo]
+    .venv/bin/python benchmarks/training.py [--profile laptop|gpu|demo] [--models U-Net ...]
 
 For each of the three models, in turn and in one run: `ours` is `learning.loop.fit` with batches
 read, changed and moved to the device as in a real training; `resident` is the same loop fed with
@@ -83,6 +83,7 @@ def make_crops(folder: Path) -> None:
             "series_uid": (number // 100).astype(str),
             "is_nodule": number % 4 == 0,
             "is_malignant": pd.array(number % 8 == 0, dtype="boolean"),
+            "diameter_mm": 3.0 + number % 20,
             "part": np.where(number < NUM_CROPS - 100, "train", "validation"),
         }
     )
@@ -267,6 +268,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--profile", choices=PROFILES, default="laptop")
+    parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS)
     parser.add_argument("--plain", nargs=2, metavar=("MODEL", "CROPS"))
     asked = parser.parse_args()
     device = pick_device("cuda" if asked.profile == "gpu" else "auto")
@@ -283,7 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "subset0"
         make_crops(folder)
-        for model in MODELS:
+        for model in asked.models:
             report(model, folder, asked.profile, device)
 
 

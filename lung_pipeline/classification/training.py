@@ -70,7 +70,8 @@ def train_nodule_model(
 
     With a ``former`` nodule model, what that takes for nodules by mistake comes more often.
     """
-    hardness = None if former is None else hardness_of(crops, former)
+    device = pick_device(settings.device)
+    hardness = None if former is None else hardness_of(crops, former.to(device))
     task = nodule_task(crops, settings, hardness)
     seeded(settings.seed)
     model = network_named(settings.network)

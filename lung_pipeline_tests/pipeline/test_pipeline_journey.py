@@ -29,6 +29,7 @@ from lung_pipeline.tables import read_origin, read_table, write_table
 from lung_pipeline.tracking.names import (
     CHALLENGER,
     CHAMPION,
+    NODULE,
     REGISTERED,
     SEGMENTATION,
     STEPS,
@@ -327,7 +328,13 @@ def test_a_model_trained_since_is_not_promoted_by_old_findings(
     journey: dict[str, dg.ExecuteInProcessResult],
 ) -> None:
     before = {(model.version, CHAMPION in model.aliases) for model in versions(home)}
-    run_job(home, instance, "train", config={**TRAINING, "segmentation_model": SHORT})
+    former = find(home, NODULE, CHALLENGER)
+    assert former is not None
+    hard = {**SHORT, "hard_negatives_from": former.uri}
+    config = {**TRAINING, "segmentation_model": SHORT, "nodule_model": hard}
+    run_job(home, instance, "train", config=config)
+    learned_from = read_card(fetch(home, model_uri(NODULE, CHALLENGER))).data
+    assert learned_from["hard_negatives_from_sha256"] == former.weights_sha256
     with pytest.raises(StoreError, match="must come from the newest models"):
         run_job(home, instance, "evaluate")
     after = {(model.version, CHAMPION in model.aliases) for model in versions(home)}
