@@ -35,7 +35,7 @@ DEMO: Profile = {
         "benign_share": 0.45,
     },
 }
-"""Learns phantoms on two cores in about three minutes; shows that all works, and little else."""
+"""Learns phantoms on two cores in about two minutes; shows that all works, and little else."""
 
 LAPTOP: Profile = {
     "segmentation_model": {
