@@ -56,7 +56,7 @@ from lung_pipeline.segmentation.losses import LossWeights, segmentation_loss
 from lung_pipeline.segmentation.samples import patch_samples
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.segmentation.subset import gather_regions
-from lung_pipeline.segmentation.training import train_unet
+from lung_pipeline.segmentation.training import train_segmentation_model
 
 EPOCHS = 4
 """Of each training; its last epoch need not be its best."""
@@ -172,7 +172,7 @@ class Segmentation:
     def learn(self, name: str, seed: int, num_steps: int) -> tuple[nn.Module, list[Epoch]]:
         """As the asset does."""
         settings = self._settings(name, seed, EPOCHS, num_steps)
-        return train_unet(self.train, self.validation, settings)
+        return train_segmentation_model(self.train, self.validation, settings)
 
     def figures(self, model: nn.Module, best: Epoch) -> Figures:
         """Nodules found and candidates on whole scans of the test part."""

@@ -11,8 +11,10 @@ crops are all hopeless, as most candidates of a scan are: float32 does not follo
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +25,9 @@ from lung_pipeline.classification.network import CropClassifier, fast_layout
 from lung_pipeline.learning.device import has_fast_bfloat16, mixed_precision
 from lung_pipeline.segmentation.inference import segment, windows_of_slices
 from lung_pipeline.segmentation.unet import UNet
+
+sys.path.insert(0, str(Path(__file__).parent))
+from plain import PlainUNet  # a script's neighbour, not a package
 
 REPEATS = 5
 
@@ -57,11 +62,11 @@ def main() -> None:
     print(f"bfloat16 in hardware: {has_fast_bfloat16(cpu)}, {torch.get_num_threads()} threads")
 
     slices_hu = rng.integers(-1000, 400, (8, 512, 512)).astype(np.int16)
-    unet = UNet().eval()
+    unet, plain_one = UNet().eval(), PlainUNet().eval()
 
     def plain_unet() -> None:
         with torch.inference_mode():
-            unet(torch.from_numpy(windows_of_slices(slices_hu, range(8))).float())
+            plain_one(torch.from_numpy(windows_of_slices(slices_hu, range(8))).float())
 
     told(
         "U-Net, 8 slices of 512 x 512",

@@ -30,8 +30,9 @@ import pandas as pd
 import torch
 from torch import nn
 
+from lung_pipeline.classification import networks as of_crops
 from lung_pipeline.classification.malignancy import prepare_for_fine_tuning
-from lung_pipeline.classification.network import CropClassifier, fast_layout
+from lung_pipeline.classification.network import CropNetwork, fast_layout
 from lung_pipeline.classification.samples import CropSamples
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
 from lung_pipeline.classification.tasks import Task, malignancy_task, nodule_task
@@ -47,12 +48,12 @@ from lung_pipeline.learning.memory import keep_freed_memory
 from lung_pipeline.learning.seeds import seeded
 from lung_pipeline.learning.settings import TrainingSettings
 from lung_pipeline.orchestration.profiles import PROFILES
+from lung_pipeline.segmentation import networks as of_slices
 from lung_pipeline.segmentation.losses import LossWeights, segmentation_loss
 from lung_pipeline.segmentation.patches import REGION_SIZE, Region, patch_batches
 from lung_pipeline.segmentation.regions import Regions
 from lung_pipeline.segmentation.samples import patch_samples
 from lung_pipeline.segmentation.settings import SegmentationSettings
-from lung_pipeline.segmentation.unet import UNet
 
 sys.path.insert(0, str(Path(__file__).parent))
 from plain import PlainUNet, changed  # a script's neighbour, not a package
@@ -111,16 +112,21 @@ def task_of(model: str, folder: Path, settings: Any) -> Task:
     return nodule_task(crops, settings) if model == "nodule" else malignancy_task(crops, settings)
 
 
-def network_of(model: str, device: torch.device) -> nn.Module:
-    """A fresh network, laid out as its training lays it out."""
+def network_of(model: str, settings: Any, profile: str) -> nn.Module:
+    """A fresh network as the profile names it; malignancy has that of the nodule model."""
     seeded(1)
     if model == "U-Net":
-        return UNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = CropClassifier()
-    if model == "malignancy":
-        network = prepare_for_fine_tuning(network, 2)
-    fast_layout(network.to(device))
-    return network
+        return of_slices.network_named(settings.network)
+    network = of_crops.network_named(settings_of("nodule", profile).network)
+    return prepare_for_fine_tuning(network, settings.depth) if model == "malignancy" else network
+
+
+def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    """On its device, in memory as its training lays it out."""
+    if isinstance(network, CropNetwork):
+        fast_layout(network.to(device))
+        return network
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def samples_a_second(
@@ -146,7 +152,8 @@ def nothing_to_validate() -> Validation:
 
 def measured(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
     """Samples a second of the real loop and of the same with a resident batch, in turn."""
-    settings, network = settings_of(model, profile), network_of(model, device)
+    settings = settings_of(model, profile)
+    network = laid_out(network_of(model, settings, profile), device)
     make_batches, close = sample_source(model, folder, settings, device)
     resident = [part.clone() for part in next(iter(make_batches(1)))]
     loss = unet_loss(settings) if model == "U-Net" else crop_loss
@@ -185,10 +192,7 @@ def unet_loss(settings: SegmentationSettings) -> Loss:
 def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
     """Samples a second of the plain loop, with the textbook's augmentation and without any."""
     settings = settings_of(model, profile)
-    seeded(1)
-    network: nn.Module = PlainUNet() if model == "U-Net" else CropClassifier()
-    if model == "malignancy":
-        network = prepare_for_fine_tuning(network, 2)  # type: ignore[arg-type]
+    network = PlainUNet() if model == "U-Net" else network_of(model, settings, profile)
     network.to(device).train()
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=1e-4)

@@ -18,10 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.segmentation.unet import CONTEXT_SLICES, RARITY
+from lung_pipeline.segmentation.unet import CONTEXT_SLICES, RARITY, padded_to
 
 BATCH_NORM = "batch"
 """Instead of nnU-Net's instance norm, which takes its statistics from the picture at hand: learned
@@ -62,7 +61,7 @@ class DynamicUNet(nn.Module):
             first and all at full size.
         """
         rows, columns = slices_hu.shape[-2:]
-        features = self.input_norm(self._padded(slices_hu))
+        features = self.input_norm(padded_to(slices_hu, self.even))
         logits = self.net(features.contiguous(memory_format=torch.channels_last))
         # What the coarse heads said last is also kept in the network: memory for nothing, and no
         # copy can be made of a network that holds part of a graph.
@@ -70,12 +69,6 @@ class DynamicUNet(nn.Module):
         if logits.dim() == 5:  # (batch, heads, 1, row, column)
             logits = logits[:, :, 0]
         return logits[..., :rows, :columns]
-
-    def _padded(self, slices_hu: Tensor) -> Tensor:
-        """Repeat the last row and column until every halving comes out even."""
-        rows, columns = slices_hu.shape[-2:]
-        missing = (0, -columns % self.even, 0, -rows % self.even)
-        return functional.pad(slices_hu, missing, mode="replicate") if any(missing) else slices_hu
 
 
 def _dynunet(slices: int, filters: list[int], heads: int) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the U-Net on regions; validate on regions of patients it never saw."""
+"""Train the network that marks voxels on regions; validate on regions of patients it never saw."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lung_pipeline.segmentation.unet import CONTEXT_SLICES
 from lung_pipeline.segmentation.validation import validate_slices
 
 
-def train_unet(
+def train_segmentation_model(
     train: Regions,
     validation: Regions,
     settings: SegmentationSettings,
@@ -47,7 +47,6 @@ def train_unet(
     # Channels last: a step on a CPU with bfloat16 takes four fifths of the time.
     model = network_named(settings.network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
     weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
 
     def loss(trained: nn.Module, batch: PatchBatch) -> Tensor:
@@ -55,7 +54,7 @@ def train_unet(
         return segmentation_loss(trained(slices_hu), mask, weights)
 
     def validate(trained: nn.Module) -> Validation:
-        figures = validate_unet(trained, validation, weights)
+        figures = validate_regions(trained, validation, weights)
         slices = validate_slices(trained, validation.slices)
         return Validation({**figures, **slices.figures}, slices.examples)
 
@@ -71,7 +70,7 @@ def train_unet(
     return model.eval(), history
 
 
-def validate_unet(model: nn.Module, regions: Regions, weights: LossWeights) -> dict[str, float]:
+def validate_regions(model: nn.Module, regions: Regions, weights: LossWeights) -> dict[str, float]:
     """Loss over all slices of all regions together, and voxel figures at a threshold of 0.5."""
     logits, masks = [], []
     for region in (*regions.nodule, *regions.background):

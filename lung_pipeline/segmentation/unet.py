@@ -112,7 +112,7 @@ class UNet(nn.Module):
         """Seven slices in HU, (batch, 7, row, column), to logits (batch, 1, row, column)."""
         rows, columns = slices_hu.shape[-2:]
         # Seven channels are normalised faster one after the other, and convolved side by side.
-        features = self.input_norm(self._padded(slices_hu).contiguous())
+        features = self.input_norm(padded_to(slices_hu, 2 ** (len(self.down) - 1)).contiguous())
         features = features.contiguous(memory_format=torch.channels_last)
         bridges: list[Tensor] = []
         for step in self.down[:-1]:
@@ -123,12 +123,12 @@ class UNet(nn.Module):
             features = step(features, bridges.pop())
         return self.last(features)[..., :rows, :columns]
 
-    def _padded(self, slices_hu: Tensor) -> Tensor:
-        """Repeat the last row and column until every halving comes out even."""
-        even = 2 ** (len(self.down) - 1)
-        rows, columns = slices_hu.shape[-2:]
-        missing = (0, -columns % even, 0, -rows % even)
-        return functional.pad(slices_hu, missing, mode="replicate") if any(missing) else slices_hu
+
+def padded_to(slices_hu: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both numbers are multiples: every halving is even."""
+    rows, columns = slices_hu.shape[-2:]
+    missing = (0, -columns % multiple, 0, -rows % multiple)
+    return functional.pad(slices_hu, missing, mode="replicate") if any(missing) else slices_hu
 
 
 def _initialise(module: nn.Module) -> None:

@@ -54,7 +54,7 @@ def leakage_certificate(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="2",
+    code_version="3",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, lidc_reads, candidates, leakage_certificate],
@@ -65,10 +65,10 @@ def segmentation_model(
     home: HomeResource,
     tracking: TrackingResource,
 ) -> dg.MaterializeResult:
-    """The U-Net that marks voxels of nodules, trained on patches around nodules and others."""
+    """The network that marks voxels of nodules, trained on patches around nodules and others."""
     from lung_pipeline.segmentation.regions import count_masks
     from lung_pipeline.segmentation.subset import gather_regions
-    from lung_pipeline.segmentation.training import train_unet
+    from lung_pipeline.segmentation.training import train_segmentation_model
 
     opened = home.open()
     settings = settings_of(config, SegmentationSettings)
@@ -93,7 +93,9 @@ def segmentation_model(
         settings,
         subsets,
         certificate,
-        lambda watcher, checkpoint: train_unet(train, validation, settings, watcher, checkpoint),
+        lambda watcher, checkpoint: train_segmentation_model(
+            train, validation, settings, watcher, checkpoint
+        ),
         learned_from=count_masks(train, validation),
     )
 
@@ -101,7 +103,7 @@ def segmentation_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[crops, leakage_certificate],
@@ -139,7 +141,7 @@ def nodule_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[crops, nodule_model, leakage_certificate],

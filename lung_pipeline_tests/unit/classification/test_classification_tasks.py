@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from candidate_rows import ROWS
 from torch import Tensor, nn
 
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
@@ -14,21 +15,6 @@ from lung_pipeline.classification.tasks import Task, hardness_of, malignancy_tas
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.errors import SettingError
-
-ROWS = [
-    # part, is_nodule, is_malignant
-    ("train", True, True),  # 0
-    ("train", True, False),  # 1
-    ("train", True, None),  # 2: unrated
-    ("train", False, None),  # 3
-    ("validation", True, True),  # 4
-    ("validation", True, False),  # 5
-    ("validation", True, None),  # 6: unrated
-    ("validation", False, None),  # 7
-    ("test", True, True),  # 8
-    ("test", False, None),  # 9
-    ("train", False, None),  # 10
-]
 
 
 def _crops() -> CropSet:

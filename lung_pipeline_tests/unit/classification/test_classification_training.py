@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from candidate_rows import ROWS
 
 from lung_pipeline.classification.malignancy import (
     prepare_for_fine_tuning,
@@ -18,21 +19,6 @@ from lung_pipeline.classification.training import train_nodule_model
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.errors import AnnotationError, SettingError
-
-ROWS = [
-    # part, is_nodule, is_malignant
-    ("train", True, True),  # 0
-    ("train", True, False),  # 1
-    ("train", True, None),  # 2: unrated
-    ("train", False, None),  # 3
-    ("validation", True, True),  # 4
-    ("validation", True, False),  # 5
-    ("validation", True, None),  # 6: unrated
-    ("validation", False, None),  # 7
-    ("test", True, True),  # 8
-    ("test", False, None),  # 9
-    ("train", False, None),  # 10
-]
 
 SHORT = {"epochs": 2, "steps_per_epoch": 2, "batch_size": 4, "seed": 3}
 

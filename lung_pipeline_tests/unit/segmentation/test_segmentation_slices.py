@@ -5,34 +5,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from two_balls import GRID, LARGE, NODULES, SCAN, SMALL
 
-from lung_pipeline.ct.geometry import VoxelGrid
-from lung_pipeline.segmentation.patches import NoduleMark, mark_nodules
+from lung_pipeline.segmentation.patches import mark_nodules
 from lung_pipeline.segmentation.slices import (
     MOST_WITHOUT_NODULE,
     num_without_nodule,
-    number_nodules,
     pick_slices,
     whole_slices,
 )
-
-GRID = VoxelGrid((12, 48, 64), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-SMALL, LARGE = NoduleMark((10.0, 12.0, 2.0), 3.0), NoduleMark((40.0, 30.0, 7.0), 6.0)
-
-
-def _scan() -> np.ndarray:
-    """Lung with two balls and a vessel that is none of them."""
-    voxels_hu = np.full(GRID.shape_irc, -850, dtype=np.int16)
-    for mark in (SMALL, LARGE):
-        center_irc = np.reshape(mark.center_xyz_mm[::-1], (3, 1, 1, 1))
-        steps = np.indices(GRID.shape_irc) - center_irc
-        voxels_hu[(steps**2).sum(axis=0) <= (mark.diameter_mm / 2) ** 2] = 30
-    voxels_hu[:, 40:42, 5:7] = 30
-    return voxels_hu
-
-
-SCAN = _scan()
-NODULES = number_nodules(SCAN, GRID, [SMALL, LARGE])
 
 
 def test_nodules_are_numbered_and_together_are_the_truth() -> None:

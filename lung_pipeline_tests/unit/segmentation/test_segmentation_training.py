@@ -15,7 +15,7 @@ from lung_pipeline.segmentation.losses import LossWeights
 from lung_pipeline.segmentation.patches import Region
 from lung_pipeline.segmentation.regions import Regions, count_masks
 from lung_pipeline.segmentation.settings import SegmentationSettings
-from lung_pipeline.segmentation.training import train_unet, validate_unet
+from lung_pipeline.segmentation.training import train_segmentation_model, validate_regions
 from lung_pipeline.segmentation.unet import UNet
 
 SETTINGS = SegmentationSettings(
@@ -44,23 +44,23 @@ def _regions(seed: int) -> Regions:
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[UNet, list[Epoch]]:
-    return train_unet(_regions(1), _regions(11), SETTINGS)
+    return train_segmentation_model(_regions(1), _regions(11), SETTINGS)
 
 
 def test_training_lowers_the_loss(trained: tuple[UNet, list[Epoch]]) -> None:
     model, history = trained
     torch.manual_seed(SETTINGS.seed)
-    untrained = validate_unet(UNet().eval(), _regions(11), WEIGHTS)
+    untrained = validate_regions(UNet().eval(), _regions(11), WEIGHTS)
     assert not model.training
     assert history[-1].metrics["train/loss"] < 0.8 * history[0].metrics["train/loss"]
     best = min(epoch.metrics["validation/loss"] for epoch in history)
     assert best < 0.8 * untrained["validation/loss"]
-    again = validate_unet(model, _regions(11), WEIGHTS)
+    again = validate_regions(model, _regions(11), WEIGHTS)
     assert again["validation/loss"] == pytest.approx(best, rel=1e-3)
 
 
 def test_one_seed_gives_one_model_to_the_bit(trained: tuple[UNet, list[Epoch]]) -> None:
-    again, history = train_unet(_regions(1), _regions(11), SETTINGS)
+    again, history = train_segmentation_model(_regions(1), _regions(11), SETTINGS)
     assert [epoch.metrics for epoch in history] == [epoch.metrics for epoch in trained[1]]
     weights = trained[0].state_dict()
     assert all(torch.equal(weights[name], value) for name, value in again.state_dict().items())
@@ -69,12 +69,12 @@ def test_one_seed_gives_one_model_to_the_bit(trained: tuple[UNet, list[Epoch]]) 
 def test_background_is_optional_and_nodules_are_not() -> None:
     short = SETTINGS.model_copy(update={"epochs": 1, "steps_per_epoch": 1, "batch_size": 1})
     only_nodules = Regions([_region(1, nodule=True)], [])
-    assert len(train_unet(only_nodules, only_nodules, short)[1]) == 1
+    assert len(train_segmentation_model(only_nodules, only_nodules, short)[1]) == 1
     only_background = Regions([], [_region(1, nodule=False)])
     with pytest.raises(AnnotationError, match="the training part must have at least one nodule"):
-        train_unet(only_background, only_nodules, short)
+        train_segmentation_model(only_background, only_nodules, short)
     with pytest.raises(AnnotationError, match="the validation part must have at least one nodule"):
-        train_unet(only_nodules, only_background, short)
+        train_segmentation_model(only_nodules, only_background, short)
 
 
 def test_masks_are_counted_over_all_parts_by_how_they_came_about() -> None:
@@ -104,7 +104,7 @@ class _Dense(nn.Module):
 
 
 def test_validation_counts_voxels_and_nodules_over_whole_regions() -> None:
-    figures = validate_unet(_Dense(), _regions(1), WEIGHTS)
+    figures = validate_regions(_Dense(), _regions(1), WEIGHTS)
     # Two regions of two slices of 12 x 12 found; one voxel too much in each of six slices.
     assert figures["validation/voxel/recall"] == 1
     assert figures["validation/voxel/precision"] == pytest.approx(576 / 582)
