@@ -43,7 +43,7 @@ from lung_pipeline.classification.training import crop_loss, train_nodule_model
 from lung_pipeline.crops.store import open_crops
 from lung_pipeline.ct.store import open_volume
 from lung_pipeline.diagnosis.pipeline import MASK_THRESHOLD
-from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.detection.matching import match
 from lung_pipeline.grouping.components import group
 from lung_pipeline.home import Home
 from lung_pipeline.learning.device import pick_device

@@ -31,7 +31,7 @@ from lung_pipeline.crops.store import open_crops
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.subset import find_in_series
-from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.detection.matching import match
 from lung_pipeline.home import Home
 from lung_pipeline.learning.ranking import auc_by_bootstrap, auc_difference, roc_auc
 from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subsets

@@ -83,6 +83,14 @@ class Home:
         """The findings of one subset, one row each."""
         return self.root / "findings" / checked_name(subset) / "findings.parquet"
 
+    def trace(self, subset: str) -> Path:
+        """What each stage did with each annotated nodule of one subset, one row each."""
+        return self.root / "findings" / checked_name(subset) / "trace.parquet"
+
+    def surroundings(self, subset: str) -> Path:
+        """What lies around each finding of one subset, one row each."""
+        return self.root / "findings" / checked_name(subset) / "surroundings.parquet"
+
     def diagnoses(self, subset: str) -> Path:
         """The verdicts of one subset, one row a patient."""
         return self.root / "findings" / checked_name(subset) / "diagnoses.parquet"
@@ -104,6 +112,20 @@ class Home:
     def scorecards(self) -> Path:
         """Scorecards, one folder for each set of models and data."""
         return self.root / "scorecards"
+
+    def baseline(self, set_key: str) -> Path:
+        """What a set of models was promoted with, for the nights to be held against."""
+        return self.root / "revalidation" / f"baseline-{checked_name(set_key)}.json"
+
+    @property
+    def last_night(self) -> Path:
+        """What the last nightly revalidation found."""
+        return self.root / "revalidation" / "last_night.json"
+
+    @property
+    def alerts(self) -> Path:
+        """One file for each run that failed."""
+        return self.root / "alerts"
 
     @property
     def mlflow_database(self) -> Path:

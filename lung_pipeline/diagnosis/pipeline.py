@@ -7,6 +7,7 @@ Belongs here: the order of the steps. Does not belong here: the steps.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,11 +17,25 @@ from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.grouping.components import Component, group
-from lung_pipeline.segmentation.inference import segment
+from lung_pipeline.grouping.components import Component, Labels, components_of, label_parted
+from lung_pipeline.segmentation.inference import Probabilities, segment
 
 MASK_THRESHOLD = 0.5
 """A voxel is marked from this probability on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouped:
+    """What stands between the network's probabilities and the findings, for who wants to look."""
+
+    probabilities: Probabilities
+    """Probability of nodule tissue."""
+
+    labels: Labels
+    """What was marked and kept, shape as the probabilities."""
+
+    components: list[Component]
+    """Those large enough to be findings, in the findings' order."""
 
 
 def find_nodules(
@@ -30,6 +45,7 @@ def find_nodules(
     series_uid: str,
     models: Models,
     on_progress: Callable[[str, float], None] = lambda step, share: None,
+    on_grouped: Callable[[Grouped], None] = lambda grouped: None,
 ) -> list[Finding]:
     """Find what may be a nodule in a CT, and how sure the models are.
 
@@ -40,13 +56,13 @@ def find_nodules(
         series_uid: the series' name, carried into the findings.
         models: one for each step.
         on_progress: told the step at work and the share of it that is done, 0 to 1.
+        on_grouped: shown what was grouped; it must keep none of the arrays, which are large.
     """
     probabilities = segment(
         models.segmentation, voxels_hu, lambda share: on_progress("segmenting", share)
     )
     on_progress("grouping", 0.0)
-    mask = probabilities >= MASK_THRESHOLD
-    components = group(mask, voxels_hu, grid.spacing_irc_mm)
+    components = _group(probabilities, voxels_hu, grid, on_grouped)
     if not components:
         return []
     on_progress(f"classifying {len(components)} candidates", 0.0)
@@ -64,6 +80,19 @@ def find_nodules(
             centers_xyz_mm, components, nodule, malignant, strict=True
         )
     ]
+
+
+def _group(
+    probabilities: Probabilities,
+    voxels_hu: VoxelsHu,
+    grid: VoxelGrid,
+    on_grouped: Callable[[Grouped], None],
+) -> list[Component]:
+    """The components; their labels are gone before the classifiers need the memory."""
+    labels, count = label_parted(probabilities >= MASK_THRESHOLD, grid.spacing_irc_mm)
+    components = components_of(labels, count, voxels_hu, grid.spacing_irc_mm)
+    on_grouped(Grouped(probabilities, labels, components))
+    return components
 
 
 def _finding(

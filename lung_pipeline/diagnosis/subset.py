@@ -7,16 +7,19 @@ Belongs here: which series, and the two tables. Does not belong here: the steps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lung_pipeline.annotations.subset import SERIES, read_series_of
+from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
 from lung_pipeline.ct.store import open_volume
 from lung_pipeline.ct.subset import VOLUMES, series_with_volume
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding, findings_table
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.patient import Diagnosis, Rule
 from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.diagnosis.surroundings import surroundings_table
+from lung_pipeline.diagnosis.trace import AnnotatedNodule, trace_table
+from lung_pipeline.diagnosis.tracing import TracedSeries, find_and_trace
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
@@ -31,6 +34,16 @@ def find_in_series(home: Home, subset: str, series_uid: str, models: Models) -> 
     return find_nodules(volume.read_all(), volume.grid, volume.original_grid, series_uid, models)
 
 
+def trace_in_series(
+    home: Home, subset: str, series_uid: str, models: Models, nodules: Sequence[AnnotatedNodule]
+) -> TracedSeries:
+    """The findings of one stored series with the ways of its annotated nodules."""
+    volume = open_volume(home.volume(subset, series_uid))
+    return find_and_trace(
+        volume.read_all(), volume.grid, volume.original_grid, series_uid, models, nodules
+    )
+
+
 def find_in_subset(
     home: Home,
     subset: str,
@@ -40,6 +53,9 @@ def find_in_subset(
 ) -> tuple[pd.DataFrame, str]:
     """Find nodules in all series of a subset; returns the table and its fingerprint.
 
+    Where the subset has candidates, two tables are written beside it: the way of each annotated
+    nodule, and what lies around each finding.
+
     Args:
         home: where the volumes are.
         subset: which.
@@ -47,13 +63,53 @@ def find_in_subset(
         named: for each step how its model is named beside a result; kept as the table's origin.
         on_series: told each series as it begins.
     """
+    nodules = annotated_nodules(home, subset)
     findings: list[Finding] = []
+    traces: list[TracedSeries] = []
     for series_uid in series_with_volume(home, subset):
         on_series(series_uid)
-        findings += find_in_series(home, subset, series_uid, models)
+        if nodules is None:
+            findings += find_in_series(home, subset, series_uid, models)
+            continue
+        known = nodules.get(series_uid, [])
+        traces.append(trace_in_series(home, subset, series_uid, models, known))
+        findings += traces[-1].findings
     table = findings_table(findings)
     origin = {"stage": "findings", "models": dict(named)}
-    return table, write_table(table, home.findings(subset), origin)
+    for former in (home.trace(subset), home.surroundings(subset)):
+        # Findings may stand without a trace, never beside that of others.
+        former.unlink(missing_ok=True)
+    fingerprint = write_table(table, home.findings(subset), origin)
+    if nodules is not None:
+        _write_traces(home, subset, traces, origin)
+    return table, fingerprint
+
+
+def _write_traces(
+    home: Home, subset: str, traces: Sequence[TracedSeries], origin: Mapping[str, Any]
+) -> None:
+    ways = [way for one in traces for way in one.nodules]
+    findings = [finding for one in traces for finding in one.findings]
+    shares = [share for one in traces for share in one.tissue_shares.tolist()]
+    write_table(trace_table(ways), home.trace(subset), origin)
+    write_table(surroundings_table(findings, shares), home.surroundings(subset), origin)
+
+
+def annotated_nodules(home: Home, subset: str) -> dict[str, list[AnnotatedNodule]] | None:
+    """The annotated nodules of each series of a subset; None where it has no candidates yet."""
+    path = home.manifest(CANDIDATES, subset)
+    if not path.is_file():
+        return None
+    place = ["x_mm", "y_mm", "z_mm"]
+    columns = ["series_uid", "candidate_id", "diameter_mm", *place]
+    table = read_table(path, [*columns, "is_nodule"])
+    nodules: dict[str, list[AnnotatedNodule]] = {}
+    rows = table.loc[table["is_nodule"], columns].itertuples(index=False, name=None)
+    for series_uid, candidate_id, diameter_mm, *xyz_mm in rows:
+        x_mm, y_mm, z_mm = xyz_mm
+        nodule = AnnotatedNodule(candidate_id, (x_mm, y_mm, z_mm), diameter_mm)
+        nodules.setdefault(series_uid, []).append(nodule)
+    return nodules
 
 
 def models_of_findings(home: Home, subset: str) -> dict[str, str]:

@@ -14,14 +14,13 @@ import numpy as np
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE, read_diagnoses
-from lung_pipeline.annotations.splits import PARTS, patients_in_two_parts
-from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_candidates_of, read_series_of
+from lung_pipeline.annotations.subset import CANDIDATES, read_candidates_of, read_series_of
 from lung_pipeline.errors import StoreError
+from lung_pipeline.evaluation.detection.matching import Matches, match
 from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
-from lung_pipeline.evaluation.malignancy import RankedNodules
-from lung_pipeline.evaluation.matching import Matches, match
+from lung_pipeline.evaluation.lost_nodules.traces import read_trace, with_surroundings
+from lung_pipeline.evaluation.ranking.malignancy import RankedNodules
 from lung_pipeline.evaluation.readers import ReadersFigures, readers_figures
-from lung_pipeline.evaluation.scorecard import SplitCertificate
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table
 
@@ -43,7 +42,7 @@ class Evaluation:
     """What was to be found, the columns of the candidates' table."""
 
     findings: pd.DataFrame
-    """What was found, with the nodule probability as ``score``."""
+    """What was found, with the nodule probability as ``score``, and tissue_share where known."""
 
     excluded: pd.DataFrame | None
     """Marks that count neither way."""
@@ -57,6 +56,9 @@ class Evaluation:
     malignancy_rule: Mapping[str, Any] | None = None
     """The rule that labelled the nodules; None where there is no table of diagnoses."""
 
+    trace: pd.DataFrame | None = None
+    """What each stage did with each nodule, and its density; None where that was not written."""
+
     def of_part(self, part: str) -> Evaluation:
         """The same for the patients of one part."""
         series = self.series[self.series["part"] == part]
@@ -66,6 +68,7 @@ class Evaluation:
             series=series,
             nodules=self.nodules[self.nodules["series_uid"].isin(inside)],
             findings=self.findings[self.findings["series_uid"].isin(inside)],
+            trace=None if self.trace is None else self.trace[self.trace["series_uid"].isin(inside)],
         )
 
     @property
@@ -118,8 +121,13 @@ def gather(home: Home, subsets: Sequence[str]) -> Evaluation:
     import pandas as pd
 
     tables = [read_table(home.findings(subset)) for subset in subsets]
-    return evaluation_of(
+    found = evaluation_of(
         home, subsets, pd.concat(tables, ignore_index=True), _models(home, subsets)
+    )
+    return replace(
+        found,
+        findings=with_surroundings(home, subsets, found.findings),
+        trace=read_trace(home, subsets, found.nodules),
     )
 
 
@@ -147,16 +155,6 @@ def evaluation_of(
         models=models,
         diagnoses=read_diagnoses(told) if told.is_file() else None,
         malignancy_rule=_malignancy_rule(home, subsets) if told.is_file() else None,
-    )
-
-
-def split_certificate(home: Home, series: pd.DataFrame, subset: str) -> SplitCertificate:
-    """That no patient of these series stands in two parts; the rule is that of ``subset``."""
-    patients = series[["patient_id", "part"]].drop_duplicates()
-    return SplitCertificate(
-        rule=dict(read_origin(home.manifest(SERIES, subset)).get("split", {})),
-        patients_per_part={part: int((patients["part"] == part).sum()) for part in PARTS},
-        patients_in_two_parts=len(patients_in_two_parts(patients)),
     )
 
 

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lung_pipeline.errors import StoreError
-from lung_pipeline.evaluation.froc import FP_RATES, Froc, OperatingPoint
-from lung_pipeline.evaluation.malignancy import MalignancyFigures
-from lung_pipeline.evaluation.matching import Matches
+from lung_pipeline.evaluation.details import Details
+from lung_pipeline.evaluation.detection.froc import FP_RATES, Froc, OperatingPoint
+from lung_pipeline.evaluation.detection.matching import Matches
+from lung_pipeline.evaluation.ranking.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.readers import ReadersFigures
+from lung_pipeline.evaluation.split_certificate import SplitCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +69,10 @@ class DetectionFigures:
     series without a finding, all without any threshold."""
 
 
-@dataclass(frozen=True, slots=True)
-class SplitCertificate:
-    """That nobody who was scored had been learned from."""
-
-    rule: dict[str, Any]
-    """The rule of the split as JSON has it: kind, seed, shares."""
-
-    patients_per_part: dict[str, int]
-    """How many patients each part has."""
-
-    patients_in_two_parts: int
-    """How many stand in more than one part; anything but 0 makes the figures worthless."""
-
-
 _OPTIONAL: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "readers": ReadersFigures.from_json,
     "malignancy_6_to_20_mm": MalignancyFigures.from_json,
+    "details": Details.from_json,
 }
 """How the sections are read that not every record has."""
 
@@ -122,9 +111,13 @@ class Scorecard:
     malignancy_6_to_20_mm: MalignancyFigures | None = None
     """The same for nodules of 6 to 20 mm, where size does not decide; None in old records."""
 
+    details: Details | None = None
+    """All that stands behind the headline, with intervals; None in old records."""
+
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary for ``scorecard.json``."""
-        return asdict(self)
+        details = None if self.details is None else self.details.as_json()
+        return {**asdict(self), "details": details}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Scorecard:
@@ -174,6 +167,7 @@ class Scorecard:
         for section, of in sections.items():
             flat = {} if of is None else of.metrics()
             figures |= {f"{section}/{name}": figure for name, figure in flat.items()}
+        figures |= {} if self.details is None else self.details.metrics()
         return {name: float(value) for name, value in figures.items() if value is not None}
 
 
@@ -194,6 +188,7 @@ def build_scorecard(
     made_at: str,
     readers: ReadersFigures | None = None,
     malignancy_6_to_20_mm: MalignancyFigures | None = None,
+    details: Details | None = None,
 ) -> Scorecard:
     """Put the figures of one evaluation together; counts come from the matches and the curve."""
     detection = DetectionFigures(
@@ -216,6 +211,7 @@ def build_scorecard(
         made_at=made_at,
         readers=readers,
         malignancy_6_to_20_mm=malignancy_6_to_20_mm,
+        details=details,
     )
 
 

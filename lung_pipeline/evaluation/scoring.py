@@ -6,48 +6,28 @@ Belongs here: which part decides and which is scored. Does not belong here: the 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 from lung_pipeline.annotations.splits import TEST, VALIDATION
 from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
-from lung_pipeline.evaluation.froc import Froc, at_threshold, froc, operating_point
+from lung_pipeline.evaluation.details import details_of
+from lung_pipeline.evaluation.detection.froc import Froc, at_threshold, froc
 from lung_pipeline.evaluation.gather import Evaluation
-from lung_pipeline.evaluation.malignancy import malignancy_figures
-from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate, build_scorecard
+from lung_pipeline.evaluation.operating_point.confusion import things_seen
+from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
+from lung_pipeline.evaluation.operating_point.thresholds import Thresholds, solve
+from lung_pipeline.evaluation.ranking.malignancy import malignancy_figures
+from lung_pipeline.evaluation.scorecard import Scorecard, build_scorecard
+from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.ranking import RANGE_MM
 
-EVEN_THRESHOLD = 0.5
-"""The threshold where the deciding part has no nodule to decide by."""
 
-
-@dataclass(frozen=True, slots=True)
-class ChosenThreshold:
-    """A threshold and where it comes from."""
-
-    value: float
-    """Findings count from this probability on."""
-
-    how: str
-    """How it was chosen, in words."""
-
-
-def choose_threshold(deciding: Evaluation, max_fp_per_scan: float) -> ChosenThreshold:
-    """The loosest threshold with no more than so many false positives a scan."""
-    num_series = len(deciding.series)
-    if not len(deciding.nodules):
-        return ChosenThreshold(EVEN_THRESHOLD, "0.5: no nodule in the validation part to decide by")
-    point = operating_point(froc(deciding.matched(), num_series), max_fp_per_scan)
-    how = (
-        f"the loosest with no more than {max_fp_per_scan:g} false positives a scan "
-        f"on the validation part ({num_series} series, {len(deciding.nodules)} nodules)"
-    )
-    if not math.isfinite(point.threshold):
-        how = f"0.5: any threshold has more than {max_fp_per_scan:g} false positives a scan"
-        return ChosenThreshold(EVEN_THRESHOLD, f"{how} on the validation part")
-    return ChosenThreshold(point.threshold, how)
+def choose_thresholds(deciding: Evaluation, max_fp_per_scan: float) -> Thresholds:
+    """The operating point by a part that is not scored: finds most within the false positives."""
+    matches, num_series = deciding.matched(), len(deciding.series)
+    things = things_seen(deciding.nodules, deciding.findings, matches, num_series)
+    return solve(things, MaxFalsePositives(max_fp_per_scan))
 
 
 def score(
@@ -78,7 +58,8 @@ def score(
         AnnotationError: a rated nodule without a diameter, or a finding on it without the
             probability that its models should give.
     """
-    threshold = choose_threshold(evaluation.of_part(VALIDATION), max_fp_per_scan)
+    deciding = evaluation.of_part(VALIDATION)
+    thresholds = choose_thresholds(deciding, max_fp_per_scan)
     scored = evaluation.of_part(part)
     num_series = len(scored.series)
     if not num_series:
@@ -90,7 +71,7 @@ def score(
         )
     matches = scored.matched()
     curve = froc(matches, num_series)
-    ranked = scored.ranked_hits(matches, threshold.value)
+    ranked = scored.ranked_hits(matches, thresholds.nodule)
     card = build_scorecard(
         name=name,
         part=part,
@@ -99,13 +80,14 @@ def score(
         models=scored.models,
         matches=matches,
         curve=curve,
-        point=at_threshold(matches, num_series, threshold.value),
-        how_chosen=threshold.how,
+        point=at_threshold(matches, num_series, thresholds.nodule),
+        how_chosen=thresholds.how,
         malignancy=malignancy_figures(ranked),
         malignancy_6_to_20_mm=malignancy_figures(ranked.within(*RANGE_MM)),
         split=split,
         provenance=provenance,
         made_at=made_at,
         readers=evaluation.readers(),
+        details=details_of(scored, matches, deciding, thresholds),
     )
     return card, curve

@@ -21,6 +21,9 @@ from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
 SMALLEST_DIAMETER_MM = 3.0
 """LIDC's readers drew nodules from 3 mm on (Armato et al. 2011); smaller specks are left out."""
 
+Labels = npt.NDArray[np.int32]
+"""For each voxel the number of its component from 1, or 0; shape (index, row, column)."""
+
 _GROWTH_STEPS = 2
 """Rounds of growing a core back: two also reach the corners that one erosion takes away."""
 
@@ -28,6 +31,9 @@ _GROWTH_STEPS = 2
 @dataclass(frozen=True, slots=True)
 class Component:
     """One group of marked voxels."""
+
+    label: int
+    """Its number among the labels it was measured on, from 1."""
 
     center_irc: tuple[float, float, float]
     """Centre of mass, each voxel weighted by its density above air."""
@@ -62,6 +68,16 @@ def group(
         spacing_irc_mm: distance between voxel centres along each axis.
     """
     labels, count = label_parted(mask, spacing_irc_mm)
+    return components_of(labels, count, voxels_hu, spacing_irc_mm)
+
+
+def components_of(
+    labels: Labels,
+    count: int,
+    voxels_hu: VoxelsHu,
+    spacing_irc_mm: tuple[float, float, float],
+) -> list[Component]:
+    """Measure what ``label_parted`` labelled; what is smaller than the smallest is left out."""
     if count == 0:
         return []
     marked = np.nonzero(labels)
@@ -74,15 +90,17 @@ def group(
     )
     volumes_mm3 = np.bincount(of_component, minlength=count) * np.prod(spacing_irc_mm)
     return [
-        Component((center[0], center[1], center[2]), volume)
-        for center, volume in zip(centers_irc.tolist(), volumes_mm3.tolist(), strict=True)
+        Component(label, (center[0], center[1], center[2]), volume)
+        for label, (center, volume) in enumerate(
+            zip(centers_irc.tolist(), volumes_mm3.tolist(), strict=True), start=1
+        )
         if volume >= ball_volume_mm3(SMALLEST_DIAMETER_MM)
     ]
 
 
 def label_parted(
     mask: npt.NDArray[np.bool_], spacing_irc_mm: tuple[float, float, float]
-) -> tuple[npt.NDArray[np.int32], int]:
+) -> tuple[Labels, int]:
     """Label the cores of a mask and grow each back over the marked voxels beside it.
 
     Marked voxels that no core reaches get label 0: they were specks or bridges.

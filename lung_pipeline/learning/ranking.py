@@ -6,7 +6,7 @@ measure: this module ranks by both on the same nodules and tells the difference 
 
 Belongs here: figures of ranking, for training and for evaluation alike; no torch. Does not belong
 here: counts at a threshold (``metrics.py``), which patients are drawn (``resampling.py``), and
-detection (``evaluation/froc.py``).
+detection (``evaluation/detection/froc.py``).
 """
 
 from __future__ import annotations

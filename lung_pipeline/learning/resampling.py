@@ -77,12 +77,15 @@ def draws_of_patients(
         num = min(_RESAMPLES_AT_ONCE, num_resamples - begin)
         times = np.zeros((num, patient.max() + 1), dtype=np.int64)
         for stratum in (with_positive, without_positive):
-            times[:, stratum] = _times_drawn(len(stratum), num, rng)
+            times[:, stratum] = times_drawn(len(stratum), num, rng)
         yield times[:, patient]
 
 
-def _times_drawn(size: int, num: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """How often each of ``size`` is among as many drawn with replacement, shape (num, size)."""
+def times_drawn(size: int, num: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """How often each of ``size`` is among as many drawn with replacement, shape (num, size).
+
+    The plain draw, for a figure that needs no two classes; ``draws_of_patients`` keeps both.
+    """
     drawn = rng.integers(max(size, 1), size=(num, size)) + np.arange(num)[:, None] * size
     return np.bincount(drawn.ravel(), minlength=num * size).reshape(num, size)
 

@@ -19,6 +19,7 @@ from lung_pipeline.orchestration.resources import (
     TrackingResource,
 )
 from lung_pipeline.orchestration.schedules import SCHEDULES
+from lung_pipeline.orchestration.sensors import SENSORS
 
 EXECUTOR_VARIABLE = "LUNG_EXECUTOR"
 """Where steps run: in_process, multiprocess (the default) or k8s."""
@@ -37,6 +38,7 @@ def build_defs(root: str = "", **resources: Any) -> dg.Definitions:
         asset_checks=CHECKS,
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=SENSORS,
         executor=_executor(),
         resources={
             "home": home,

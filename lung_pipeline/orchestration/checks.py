@@ -14,6 +14,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from lung_pipeline.orchestration.assets.data import candidates, crops, hu_volumes, lidc_reads
+from lung_pipeline.orchestration.assets.evaluation import nightly_revalidation
 from lung_pipeline.orchestration.assets.models import (
     leakage_certificate,
     malignancy_model,
@@ -28,6 +29,9 @@ SubsetCheck = Callable[[dg.AssetCheckExecutionContext, HomeResource], dg.AssetCh
 
 MOST_SENTENCES = 20
 """Faults that are listed; their number is always told."""
+
+FAULTS = "faults"
+"""The metadata entry that lists them, a line each."""
 
 
 def _subset_check(
@@ -50,7 +54,7 @@ def _verdict(
         severity=severity,
         metadata={
             "num_faults": len(faults),
-            "faults": "\n".join(faults[:MOST_SENTENCES]) or "none",
+            FAULTS: "\n".join(faults[:MOST_SENTENCES]) or "none",
         },
     )
 
@@ -182,6 +186,26 @@ def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefini
     return losses_are_finite
 
 
+@dg.asset_check(asset=nightly_revalidation, blocking=True)
+def revalidation_holds(home: HomeResource) -> dg.AssetCheckResult:
+    """The champions, what they are scored on and their figures are as on the day of promotion."""
+    from lung_pipeline.orchestration.revalidation import read_last_night
+
+    return _verdict(read_last_night(home.open()).failures)
+
+
+@dg.asset_check(asset=nightly_revalidation, blocking=False)
+def computed_as_at_promotion(home: HomeResource) -> dg.AssetCheckResult:
+    """Libraries and device are those of the promotion. A warning, while the figures hold."""
+    from lung_pipeline.orchestration.revalidation import read_last_night
+
+    return _verdict(read_last_night(home.open()).warnings, dg.AssetCheckSeverity.WARN)
+
+
+TELLABLE_CHECKS = frozenset({"revalidation_holds"})
+"""Checks whose sentences name models, tables and figures, and nothing of a patient: they may stand
+in an alert that leaves the house."""
+
 CHECKS = [
     hu_range_and_geometry,
     every_scan_was_read,
@@ -195,4 +219,6 @@ CHECKS = [
     _losses_check(segmentation_model, SEGMENTATION),
     _losses_check(nodule_model, NODULE),
     _losses_check(malignancy_model, MALIGNANCY),
+    revalidation_holds,
+    computed_as_at_promotion,
 ]

@@ -8,10 +8,16 @@ Dagster's clothes. https://docs.dagster.io/guides/operate/configuration/run-conf
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
-from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
+from lung_pipeline.evaluation.comparison.promotion import DEFAULT_HEADLINE, Headline, PromotionRule
+from lung_pipeline.evaluation.defaults import (
+    CPM_MARGIN,
+    MALIGNANCY_AUC_MARGIN,
+    MAX_FP_PER_SCAN,
+)
+from lung_pipeline.evaluation.nightly.tolerances import Tolerances
 from lung_pipeline.learning.settings import TrainingSettings
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.tracking.names import CHALLENGER
@@ -27,14 +33,17 @@ class SubsetsConfig(dg.Config):
     )
 
 
-def _dressed(settings: type[TrainingSettings]) -> Any:
+def _with_fields(name: str, base: type[SubsetsConfig], settings: type[BaseModel]) -> Any:
     """A config with the fields of some settings, their ranges and descriptions."""
     fields: dict[str, Any] = {
-        name: (field.annotation, field) for name, field in settings.model_fields.items()
+        field_name: (field.annotation, field) for field_name, field in settings.model_fields.items()
     }
-    return create_model(
-        settings.__name__.replace("Settings", "Config"), __base__=SubsetsConfig, **fields
-    )
+    return create_model(name, __base__=base, **fields)
+
+
+def _dressed(settings: type[TrainingSettings]) -> Any:
+    name = settings.__name__.replace("Settings", "Config")
+    return _with_fields(name, SubsetsConfig, settings)
 
 
 SegmentationConfig = _dressed(SegmentationSettings)
@@ -76,3 +85,52 @@ class ScoringConfig(SubsetsConfig):
         gt=0,
         description="The threshold finds most at no more than so many false positives a scan.",
     )
+
+
+class PromotionConfig(ScoringConfig):
+    """What a challenger has to show before it becomes the champion."""
+
+    headline: Headline = Field(
+        default=DEFAULT_HEADLINE,
+        description="The figure it must be clearly better on, on the validation part: cpm or "
+        "malignancy_auc; on the other it must not be worse.",
+    )
+    cpm_margin: float = Field(
+        default=CPM_MARGIN,
+        ge=0,
+        lt=1,
+        description="Where malignancy_auc is the headline: how much lower the CPM may be at worst.",
+    )
+    malignancy_auc_margin: float = Field(
+        default=MALIGNANCY_AUC_MARGIN,
+        ge=0,
+        lt=1,
+        description="Where cpm is the headline: how much lower the malignancy AUC may be at worst.",
+    )
+    force: bool = Field(
+        default=False,
+        description="Promote the newest models whatever the comparison says; needs a reason.",
+    )
+    reason: str = Field(default="", description="Why it is forced; kept with the models.")
+
+    def rule(self) -> PromotionRule:
+        """The rule as the pure code knows it."""
+        return PromotionRule(self.headline, self.cpm_margin, self.malignancy_auc_margin)
+
+
+class _NightConfig(ScoringConfig):
+    """What a night is asked for."""
+
+    renew_baseline: str = Field(
+        default="",
+        description="A reason makes tonight's state the baseline, whatever changed before.",
+    )
+
+
+NightConfig = _with_fields("NightConfig", _NightConfig, Tolerances)
+"""The same with the tolerances, their ranges and descriptions."""
+
+
+def tolerances_of(config: ScoringConfig) -> Tolerances:
+    """The tolerances a night's config carries."""
+    return Tolerances(**config.model_dump(include=set(Tolerances.model_fields)))

@@ -40,7 +40,7 @@ DIAGNOSE = dg.define_asset_job(
 EVALUATE = dg.define_asset_job(
     "evaluate",
     dg.AssetSelection.assets(evaluation.scorecard, evaluation.champion),
-    description="Scorecard of the newest models; they become the champions if they are as good.",
+    description="Scorecard of the newest models; they become the champions if clearly better.",
 )
 
 REVALIDATE = dg.define_asset_job(

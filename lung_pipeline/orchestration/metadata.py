@@ -5,6 +5,7 @@ Metadata live in Dagster's event log for ever: tables are cut to ``MOST_ROWS``; 
 files themselves.
 """
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,12 @@ def table_metadata(table: "pd.DataFrame") -> dg.TableMetadataValue:
     return dg.MetadataValue.table([dg.TableRecord(row) for row in records], schema=schema)
 
 
+def picture_metadata(png: bytes, shows: str) -> dg.MarkdownMetadataValue:
+    """A picture; Dagster has no image of its own (issue 15468), but shows Markdown's."""
+    data = base64.b64encode(png).decode("ascii")
+    return dg.MetadataValue.md(f"![{shows}](data:image/png;base64,{data})")
+
+
 def result(
     fingerprint: str,
     numbers: Mapping[str, int | float | None] | None = None,
@@ -33,13 +40,18 @@ def result(
     table: "pd.DataFrame | None" = None,
     paths: Mapping[str, Path] | None = None,
     texts: Mapping[str, str] | None = None,
+    more: Mapping[str, dg.MetadataValue] | None = None,
 ) -> dg.MaterializeResult:
-    """A materialization: its data version by content, its numbers, one small table, its files."""
+    """A materialization: its data version by content, its numbers, one small table, its files.
+
+    ``more`` is what ``table_metadata`` and ``picture_metadata`` made.
+    """
     metadata: dict[str, Any] = {
         name: number for name, number in (numbers or {}).items() if number is not None
     }
     metadata |= {name: dg.MetadataValue.path(str(path)) for name, path in (paths or {}).items()}
     metadata |= {name: dg.MetadataValue.text(text) for name, text in (texts or {}).items()}
+    metadata |= more or {}
     if table is not None:
         metadata |= {"table": table_metadata(table), "dagster/row_count": len(table)}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(fingerprint))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Curves as SVG, in ink for light and for dark pages.
+"""Curves as SVG and PNG, in ink for light and for dark pages.
 
 Belongs here: drawing. Does not belong here: the points that are drawn.
 """
@@ -9,22 +9,28 @@ from __future__ import annotations
 import base64
 import io
 import math
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lung_pipeline.evaluation.froc import FP_RATES, Froc
+from lung_pipeline.evaluation.detection.froc import FP_RATES, Froc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_INKS = {
+INKS = {
     False: {"ink": "#3b444b", "faint": "#d9dcd6", "curve": "#1f6f8b", "mark": "#b4541a"},
     True: {"ink": "#c3cad0", "faint": "#363d43", "curve": "#6fc3df", "mark": "#f2a65a"},
 }
 """Colours by whether the page is dark; blue and orange stay apart for colour-blind readers."""
 
-_CURVE_POINTS = 513
+PNG_COLOURS = 64
+"""Enough for two inks and their edges."""
+
+CURVE_POINTS = 513
+"""Points of a drawn curve, an even walk in octaves."""
 
 
 def froc_svg(curve: Froc, point: tuple[float, float | None], *, dark: bool) -> str:
@@ -39,24 +45,32 @@ def froc_svg(curve: Froc, point: tuple[float, float | None], *, dark: bool) -> s
     Returns:
         An SVG with a transparent ground; the same curve gives the same text.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    with _inked(dark=dark):
+        return as_svg(_draw_froc(curve, point, INKS[dark]))
 
-    ink = _INKS[dark]
-    with mpl.rc_context({"svg.hashsalt": "froc", "font.size": 10, "text.color": ink["ink"]}):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        axes = figure.add_subplot()
-        _draw_axes(axes, ink)
-        # An even walk in octaves: the curve is piecewise linear between thousands of scores.
-        rates = np.geomspace(FP_RATES[0], FP_RATES[-1], _CURVE_POINTS)
-        axes.plot(rates, [curve.sensitivity_at(r) for r in rates], color=ink["curve"], lw=2)
-        at_rates = [curve.sensitivity_at(rate) for rate in FP_RATES]
-        axes.plot(FP_RATES, at_rates, "o", ms=5, color=ink["curve"], label="the seven rates")
-        _draw_operating_point(axes, point, ink["mark"])
-        axes.legend(loc="lower right", frameon=False)
-        svg = io.StringIO()
-        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+
+def froc_png(curve: Froc, point: tuple[float, float | None]) -> bytes:
+    """The same as a small PNG on white ground, for where no SVG is shown."""
+    with _inked(dark=False):
+        return small_png(_draw_froc(curve, point, INKS[False]))
+
+
+def as_svg(figure: Figure) -> str:
+    """A figure as SVG with a transparent ground and without a date."""
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     return svg.getvalue()
+
+
+def small_png(figure: Figure) -> bytes:
+    """A figure as a PNG of few colours: Dagster's event log keeps it for ever."""
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, facecolor="white")
+    reduced = io.BytesIO()
+    Image.open(drawn).convert("RGB").quantize(PNG_COLOURS).save(reduced, "png", optimize=True)
+    return reduced.getvalue()
 
 
 def svg_data_uri(svg: str) -> str:
@@ -73,7 +87,31 @@ def rate_in_words(rate: float) -> str:
     return f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}"
 
 
-def _draw_axes(axes: Axes, ink: dict[str, str]) -> None:
+def _inked(*, dark: bool) -> AbstractContextManager[None]:
+    import matplotlib as mpl
+
+    settings: Any = {"svg.hashsalt": "froc", "font.size": 10, "text.color": INKS[dark]["ink"]}
+    return mpl.rc_context(settings)
+
+
+def _draw_froc(curve: Froc, point: tuple[float, float | None], ink: dict[str, str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    draw_froc_axes(axes, ink)
+    # An even walk in octaves: the curve is piecewise linear between thousands of scores.
+    rates = np.geomspace(FP_RATES[0], FP_RATES[-1], CURVE_POINTS)
+    axes.plot(rates, [curve.sensitivity_at(r) for r in rates], color=ink["curve"], lw=2)
+    at_rates = [curve.sensitivity_at(rate) for rate in FP_RATES]
+    axes.plot(FP_RATES, at_rates, "o", ms=5, color=ink["curve"], label="the seven rates")
+    _draw_operating_point(axes, point, ink["mark"])
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def draw_froc_axes(axes: Axes, ink: dict[str, str]) -> None:
+    """Axes of a FROC curve: the seven rates on a logarithmic axis, sensitivity from 0 to 1."""
     axes.set_xscale("log", base=2)
     axes.set_xlim(FP_RATES[0] / 1.12, FP_RATES[-1] * 1.12)
     axes.set_ylim(0, 1.02)

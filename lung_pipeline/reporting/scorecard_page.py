@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from lung_pipeline.diagnosis.patient import RESEARCH_ONLY
-from lung_pipeline.evaluation.froc import Froc
-from lung_pipeline.evaluation.malignancy import MalignancyFigures
+from lung_pipeline.evaluation.detection.froc import Froc
+from lung_pipeline.evaluation.ranking.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import Scorecard
 from lung_pipeline.learning.resampling import Estimate
 from lung_pipeline.reporting.pages import write_page
 from lung_pipeline.reporting.plots import froc_svg, rate_in_words, svg_data_uri
+from lung_pipeline.reporting.scorecard_details import details_on_page
 
 UNKNOWN = "not measured"
 """Stands where a figure has nothing to be measured on."""
@@ -50,6 +51,7 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         provenance=json.dumps(scorecard.provenance, indent=2, ensure_ascii=False, default=str),
         split_rule=json.dumps(scorecard.split.rule, ensure_ascii=False, default=str),
         readers=None if scorecard.readers is None else _readers(scorecard.readers),
+        details=None if scorecard.details is None else details_on_page(scorecard.details),
         notice=RESEARCH_ONLY,
         plot_light=svg_data_uri(froc_svg(froc, point, dark=False)),
         plot_dark=svg_data_uri(froc_svg(froc, point, dark=True)),

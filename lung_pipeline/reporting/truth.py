@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lung_pipeline.diagnosis.findings import Finding, findings_table
-from lung_pipeline.evaluation.matching import DOUBLE_HIT, FALSE_POSITIVE, HIT, match
+from lung_pipeline.evaluation.detection.matching import DOUBLE_HIT, FALSE_POSITIVE, HIT, match
 
 if TYPE_CHECKING:
     import pandas as pd

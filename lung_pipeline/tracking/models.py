@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from lung_pipeline.diagnosis.models import Models, read_models
 from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION, STEPS
+from lung_pipeline.tracking.names import CHAMPION, MALIGNANCY, NODULE, SEGMENTATION, STEPS
 from lung_pipeline.tracking.registry import fetch, find, find_in_use, named
+from lung_pipeline.tracking.sets import refuse_mixed_champions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,13 @@ class NamedModels:
 
 
 def models_by_alias(home: Home, alias: str, device: str = "auto") -> NamedModels:
-    """The models that have an alias."""
+    """The models that have an alias.
+
+    Raises:
+        ModelError: a step without one, or champions that were not promoted as one set.
+    """
+    if alias == CHAMPION:
+        refuse_mixed_champions(home)
     found = {step: find(home, step, alias) for step in STEPS}
     addresses = {step: model.uri for step, model in found.items() if model}
     return open_models(home, addresses, device)
@@ -34,11 +41,20 @@ def models_by_alias(home: Home, alias: str, device: str = "auto") -> NamedModels
 def models_in_use(
     home: Home, instead: Mapping[str, str] | None = None, device: str = "auto"
 ) -> NamedModels:
-    """The champions, else the references; ``instead`` names others for some steps."""
+    """The champions, else the references; ``instead`` names others for some steps.
+
+    Raises:
+        ModelError: champions among them that were not promoted as one set.
+    """
     addresses = dict(instead or {})
-    for step in STEPS:
-        if step not in addresses and (model := find_in_use(home, step)):
-            addresses[step] = model.uri
+    used = {
+        step: model
+        for step in STEPS
+        if step not in addresses and (model := find_in_use(home, step))
+    }
+    if any(CHAMPION in model.aliases for model in used.values()):
+        refuse_mixed_champions(home)
+    addresses |= {step: model.uri for step, model in used.items()}
     return open_models(home, addresses, device)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.names import CHAMPION, REFERENCE, REGISTERED, STEPS
+from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, REFERENCE, REGISTERED, STEPS
 from lung_pipeline.tracking.runs import Run
 from lung_pipeline.tracking.server import connect, tracking_uri
 
@@ -85,6 +85,20 @@ def find(home: Home, step: str, alias: str) -> ModelVersion | None:
         raise
 
 
+def find_labelled(home: Home, step: str, label: str) -> ModelVersion | None:
+    """The version that stands beside a result under a label; None where none is called so now."""
+    for alias in (CHALLENGER, CHAMPION, REFERENCE):
+        model = find(home, step, alias)
+        if model is not None and model.label == label:
+            return model
+    return None
+
+
+def keep_with(home: Home, model: ModelVersion, name: str, text: str) -> None:
+    """Keep a small file in a version's folder, beside its weights; a former one is replaced."""
+    connect(home).log_text(model.run_id, text, f"{_FOLDER}/{name}")
+
+
 def find_in_use(home: Home, step: str) -> ModelVersion | None:
     """The champion of a step, else the reference, else None."""
     return find(home, step, CHAMPION) or find(home, step, REFERENCE)
@@ -93,6 +107,11 @@ def find_in_use(home: Home, step: str) -> ModelVersion | None:
 def set_alias(home: Home, model: ModelVersion, alias: str) -> None:
     """Give a version an alias; it leaves the version that had it."""
     connect(home).set_registered_model_alias(REGISTERED[model.step], alias, str(model.version))
+
+
+def remove_alias(home: Home, model: ModelVersion, alias: str) -> None:
+    """Take an alias from a version; its step has none of that name then."""
+    connect(home).delete_registered_model_alias(REGISTERED[model.step], alias)
 
 
 def versions(home: Home) -> list[ModelVersion]:

@@ -38,6 +38,13 @@ class Run:
         entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
         self.client.log_batch(self.run_id, metrics=entries)
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Hang words on the run; those of the same name are replaced."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(name, value) for name, value in tags.items()]
+        self.client.log_batch(self.run_id, tags=entries)
+
     def logged_steps(self, metric: str) -> set[int]:
         """The steps at which a metric stands already; those of before, where a run goes on."""
         return {entry.step for entry in self.client.get_metric_history(self.run_id, metric)}

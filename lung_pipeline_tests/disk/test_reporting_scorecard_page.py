@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from html_pages import Page
 
-from lung_pipeline.evaluation.froc import Froc, froc, operating_point
-from lung_pipeline.evaluation.malignancy import MalignancyFigures
-from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.detection.froc import Froc, froc, operating_point
+from lung_pipeline.evaluation.detection.matching import match
+from lung_pipeline.evaluation.ranking.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import (
     Scorecard,
-    SplitCertificate,
     build_scorecard,
 )
+from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.resampling import Estimate
 from lung_pipeline.reporting.plots import froc_svg
 from lung_pipeline.reporting.scorecard_page import write_scorecard_page

@@ -14,7 +14,8 @@ from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE
 from lung_pipeline.annotations.subset import CANDIDATES, SERIES
 from lung_pipeline.diagnosis.findings import Finding, findings_table
 from lung_pipeline.errors import AnnotationError, StoreError
-from lung_pipeline.evaluation.gather import evaluation_of, gather, split_certificate
+from lung_pipeline.evaluation.gather import evaluation_of, gather
+from lung_pipeline.evaluation.split_certificate import split_certificate
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_table, write_table
 

@@ -9,8 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lung_pipeline.evaluation.froc import FP_RATES, Froc, at_threshold, froc, operating_point
-from lung_pipeline.evaluation.matching import Matches, match
+from lung_pipeline.evaluation.detection.froc import (
+    FP_RATES,
+    Froc,
+    at_threshold,
+    froc,
+    operating_point,
+)
+from lung_pipeline.evaluation.detection.froc_bootstrap import froc_difference, froc_figures
+from lung_pipeline.evaluation.detection.matching import Matches, match
 
 NAMES = {
     "seriesuid": "series_uid",
@@ -78,3 +85,39 @@ def test_the_whole_of_luna16_is_scored_within_two_seconds(reference_data: Path) 
     start = time.perf_counter()
     froc(match(findings, nodules, excluded, series_uids=series_uids), len(series_uids))
     assert time.perf_counter() - start < 2.0
+
+
+def test_a_thousand_draws_of_patients_take_less_than_fifteen_seconds(
+    scored: tuple[Matches, Froc],
+) -> None:
+    start = time.perf_counter()
+    figures = froc_figures(scored[0], num_resamples=1000)
+    assert time.perf_counter() - start < 15.0
+    assert figures.cpm.value == scored[1].cpm
+
+
+def test_intervals_are_as_wide_as_shares_of_so_many_nodules_are(
+    scored: tuple[Matches, Froc],
+) -> None:
+    """At 8 false positives a scan nearly each nodule with a hit is found: all but a share of 1,186.
+
+    Its standard error alone is .0072 for independent nodules; those of a patient are alike, which
+    widens it.
+    """
+    at_8 = dict(froc_figures(scored[0]).sensitivity)[8.0]
+    assert at_8.value is not None
+    assert at_8.low is not None
+    assert at_8.high is not None
+    alone = 2 * 1.96 * (at_8.value * (1 - at_8.value) / 1186) ** 0.5
+    assert alone < at_8.high - at_8.low < 2 * alone
+
+
+def test_the_same_system_with_a_tenth_of_its_hits_lost_is_worse_for_sure(
+    reference_data: Path, scored: tuple[Matches, Froc]
+) -> None:
+    findings, nodules, excluded, series_uids = _tables(reference_data)
+    lost = scored[0].nodule_finding[scored[0].nodule_finding >= 0][::10]
+    worse = match(findings.drop(index=lost), nodules, excluded, series_uids=series_uids)
+    difference = froc_difference(worse, scored[0])
+    assert difference.cpm.high is not None
+    assert difference.cpm.high < 0

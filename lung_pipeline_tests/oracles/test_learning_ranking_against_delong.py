@@ -19,7 +19,7 @@ from sklearn import metrics
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.rules import TwoOfReaders
-from lung_pipeline.evaluation.malignancy import (
+from lung_pipeline.evaluation.ranking.malignancy import (
     MalignancyFigures,
     RankedNodules,
     malignancy_figures,

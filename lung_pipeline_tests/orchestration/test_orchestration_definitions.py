@@ -28,11 +28,15 @@ GRAPH = {
         {"hu_volumes", "lidc_reads", "candidates", "leakage_certificate"},
     ),
     "nodule_model": ("models", False, {"crops", "leakage_certificate"}),
-    "malignancy_model": ("models", False, {"crops", "nodule_model", "leakage_certificate"}),
+    "malignancy_model": (
+        "models",
+        False,
+        {"crops", "lidc_reads", "nodule_model", "leakage_certificate"},
+    ),
     "findings": (
         "patients",
         True,
-        {"hu_volumes", "segmentation_model", "nodule_model", "malignancy_model"},
+        {"hu_volumes", "candidates", "segmentation_model", "nodule_model", "malignancy_model"},
     ),
     "diagnoses": ("patients", True, {"findings", "candidates"}),
     "scorecard": ("evaluation", False, {"findings", "candidates"}),
@@ -126,7 +130,34 @@ def test_each_data_stage_and_each_model_has_its_check(defs: dg.Definitions) -> N
         ("segmentation_model", "segmentation_losses_are_finite"),
         ("nodule_model", "nodule_losses_are_finite"),
         ("malignancy_model", "malignancy_losses_are_finite"),
+        ("nightly_revalidation", "revalidation_holds"),
+        ("nightly_revalidation", "computed_as_at_promotion"),
     }
+
+
+def test_a_failed_run_is_watched_for_from_the_beginning(defs: dg.Definitions) -> None:
+    sensor = defs.resolve_sensor_def("alert_of_failed_run")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_the_night_fails_its_run_where_something_changed_and_warns_of_a_library(
+    defs: dg.Definitions,
+) -> None:
+    graph = defs.resolve_asset_graph()
+    night = dg.AssetKey("nightly_revalidation")
+    is_blocking = {
+        key.name: graph.get(key).blocking
+        for key in graph.asset_check_keys
+        if key.asset_key == night
+    }
+    assert is_blocking == {"revalidation_holds": True, "computed_as_at_promotion": False}
+
+
+def test_the_launchpad_shows_the_tolerances_of_a_night(defs: dg.Definitions) -> None:
+    fields = defs.resolve_assets_def("nightly_revalidation").op.config_schema.config_type.fields
+    assert fields["figures"].default_value == 1e-6
+    assert "two nodules of a" in fields["figures_elsewhere"].description
+    assert fields["renew_baseline"].default_value == ""
 
 
 def test_loading_the_definitions_imports_nothing_heavy_and_warns_of_nothing() -> None:

@@ -37,6 +37,7 @@ from lung_pipeline.tracking.names import (
 )
 from lung_pipeline.tracking.registry import fetch, find, versions
 from lung_pipeline.tracking.server import connect
+from lung_pipeline.tracking.sets import key_of, refuse_mixed_champions, set_of
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +114,22 @@ def test_each_training_is_a_version_and_the_first_becomes_champion(
         assert newest is not None
         assert find(home, step, CHAMPION) == newest
     assert [model.version for model in versions(home)] == [1, 1, 1]
+
+
+def test_the_first_set_is_promoted_on_the_validation_part_and_says_why(
+    home: Home, journey: dict[str, dg.ExecuteInProcessResult], tmp_path: Path
+) -> None:
+    (made,) = journey["evaluate"].asset_materializations_for_node("champion")
+    assert made.metadata["decision"].value == (
+        "promoted: there is no champion yet to be compared with"
+    )
+    refuse_mixed_champions(home)
+    # Champion and challenger are the same models by now.
+    out = tmp_path / "out"
+    done = CliRunner().invoke(main, ["compare", "champion", "challenger", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "0 won, 0 lost" in done.output
+    assert (out / "comparison.html").is_file()
 
 
 def test_each_training_can_be_watched(
@@ -193,7 +210,7 @@ def test_every_patient_has_a_verdict_and_a_report(
 def test_the_scorecard_is_of_unseen_patients(
     home: Home, journey: dict[str, dg.ExecuteInProcessResult]
 ) -> None:
-    (record,) = home.scorecards.glob("*/scorecard.json")
+    (record,) = home.scorecards.glob("test-*/scorecard.json")
     card = json.loads(record.read_text())
     assert card["data"]["part"] == "test"
     assert card["split"]["patients_in_two_parts"] == 0
@@ -228,6 +245,12 @@ def test_the_nightly_run_loads_the_champion_and_scores_validation(
     (made,) = run.asset_materializations_for_node("nightly_revalidation")
     assert made.metadata["detection/cpm"].value is not None
     assert "lung-nodule v1" in str(made.metadata["nodule"].value)
+    # Promoted on findings that `diagnose` stored, and found again by this run, to the last digit.
+    baseline = json.loads(home.baseline(key_of(set_of(home, CHAMPION))).read_text())
+    assert baseline["made_by"] == "promotion"
+    assert str(made.metadata["in_words"].value).startswith(f"As on {baseline['made_at']}")
+    checks = {check.check_name: check.passed for check in run.get_asset_check_evaluations()}
+    assert checks["revalidation_holds"]
 
 
 def test_a_crop_that_is_not_its_window_fails_the_check(

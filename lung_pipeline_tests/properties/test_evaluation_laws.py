@@ -10,8 +10,14 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lung_pipeline.evaluation.froc import FP_RATES, Froc, at_threshold, froc, operating_point
-from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.detection.froc import (
+    FP_RATES,
+    Froc,
+    at_threshold,
+    froc,
+    operating_point,
+)
+from lung_pipeline.evaluation.detection.matching import match
 
 SERIES = ["a", "b", "c"]
 COORDINATES = st.integers(-6, 6).map(float)

@@ -21,7 +21,17 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
 
 def test_without_a_command_the_help_names_all_of_them(run: CliRunner) -> None:
     text = run.invoke(main, ["--help"]).output
-    for command in ("phantom", "demo", "subsets", "splits", "diagnose", "models", "primer"):
+    for command in (
+        "phantom",
+        "demo",
+        "subsets",
+        "splits",
+        "label",
+        "diagnose",
+        "froc",
+        "models",
+        "primer",
+    ):
         assert command in text
 
 

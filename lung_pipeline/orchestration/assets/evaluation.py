@@ -6,22 +6,22 @@ import dagster as dg
 from lung_pipeline.annotations.splits import TEST, VALIDATION
 from lung_pipeline.orchestration.assets.data import candidates, hu_volumes
 from lung_pipeline.orchestration.assets.patients import findings
-from lung_pipeline.orchestration.config import ScoringConfig
+from lung_pipeline.orchestration.config import NightConfig, PromotionConfig, ScoringConfig
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
+from lung_pipeline.orchestration.promotion import decide
+from lung_pipeline.orchestration.promotion_records import Case
 from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
-from lung_pipeline.orchestration.scoring import (
-    promote_if_as_good,
-    score_champion,
-    score_findings,
-)
+from lung_pipeline.orchestration.revalidation import night_settings, revalidate
+from lung_pipeline.orchestration.scorecard_metadata import scorecard_metadata
+from lung_pipeline.orchestration.scoring import score_findings
 from lung_pipeline.orchestration.training import subsets_to_use
 from lung_pipeline.tracking.names import SCORING
 
 GROUP = "evaluation"
 
 
-@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="1", deps=[findings, candidates])
+@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="2", deps=[findings, candidates])
 def scorecard(
     context: dg.AssetExecutionContext,
     config: ScoringConfig,
@@ -32,59 +32,82 @@ def scorecard(
     opened = home.open()
     subsets = subsets_to_use(context, config, opened.findings)
     with tracking.run(context, SCORING, {"part": TEST, "subsets": subsets}) as run:
-        card, folder, fingerprint = score_findings(
-            opened, subsets, TEST, config.max_fp_per_scan, run
-        )
+        scored = score_findings(opened, subsets, TEST, config.max_fp_per_scan, run)
+    card, folder = scored.card, scored.folder
     return result(
-        fingerprint,
+        scored.fingerprint,
         card.metrics(),
         paths={"page": folder / "scorecard.html", "record": folder / "scorecard.json"},
         texts={"operating_point": card.detection.how_chosen, **card.models},
+        more=scorecard_metadata(scored),
     )
 
 
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[scorecard, findings],
 )
 def champion(
-    context: dg.AssetExecutionContext, config: ScoringConfig, home: HomeResource
+    context: dg.AssetExecutionContext,
+    config: PromotionConfig,
+    home: HomeResource,
+    tracking: TrackingResource,
 ) -> dg.MaterializeResult:
-    """The models in use: the newest, if on the validation part they are at least as good."""
+    """The set of models in use: the newest, where the validation part shows that it is better."""
     opened = home.open()
     subsets = subsets_to_use(context, config, opened.findings)
-    decision = promote_if_as_good(opened, subsets, config.max_fp_per_scan, context.log.info)
+    with tracking.run(context, SCORING, {"part": VALIDATION, **config.model_dump()}) as run:
+        case = Case(
+            opened,
+            tuple(subsets),
+            config.max_fp_per_scan,
+            config.rule(),
+            config.reason if config.force else None,
+        )
+        decision = decide(case, run, context.log.info)
+    reasons = {f"reason_{number}": why for number, why in enumerate(decision.reasons, start=1)}
     return result(
         decision.fingerprint,
         {"promoted": int(decision.promoted), **decision.figures},
-        texts={"decision": decision.in_words, **decision.champions},
+        paths=decision.paths,
+        texts={"decision": decision.in_words, **reasons, **decision.champions},
     )
 
 
 @dg.asset(
     group_name=GROUP,
     kinds={"mlflow"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, candidates, champion],
 )
 def nightly_revalidation(
     context: dg.AssetExecutionContext,
-    config: ScoringConfig,
+    config: NightConfig,
     home: HomeResource,
     tracking: TrackingResource,
 ) -> dg.MaterializeResult:
-    """The champion, loaded from MLflow and run anew over the validation part."""
+    """The champion run anew over the frozen validation part, beside what it was promoted with."""
     opened = home.open()
-    subsets = subsets_to_use(context, config, opened.crops)
-    with tracking.run(context, SCORING, {"part": VALIDATION, "subsets": subsets}) as run:
-        card, fingerprint = score_champion(
-            opened, subsets, config.max_fp_per_scan, context.log.info
+    with tracking.run(context, SCORING, {"part": VALIDATION}) as run:
+        night = revalidate(
+            opened,
+            night_settings(config),
+            lambda: subsets_to_use(context, config, opened.crops),
+            context.log.info,
         )
-        run.log_metrics(card.metrics())
-    return result(fingerprint, card.metrics(), texts=card.models)
+        run.log_metrics(night.figures)
+        run.set_tags({"revalidation": night.in_words})
+        run.log_file(opened.last_night)
+    context.log.info(night.in_words)
+    return result(
+        night.fingerprint,
+        {**night.figures, "failures": len(night.failures), "warnings": len(night.warnings)},
+        paths={"record": opened.last_night},
+        texts={"in_words": night.in_words, "subsets": ", ".join(night.subsets), **night.models},
+    )

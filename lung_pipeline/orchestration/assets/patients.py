@@ -27,7 +27,7 @@ GROUP = "patients"
     code_version="1",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
-    deps=[hu_volumes, segmentation_model, nodule_model, malignancy_model],
+    deps=[hu_volumes, candidates, segmentation_model, nodule_model, malignancy_model],
 )
 def findings(
     context: dg.AssetExecutionContext, config: FindingsConfig, home: HomeResource

@@ -10,8 +10,13 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.evaluation.froc import OperatingPoint, at_threshold, froc, operating_point
-from lung_pipeline.evaluation.matching import Matches, match
+from lung_pipeline.evaluation.detection.froc import (
+    OperatingPoint,
+    at_threshold,
+    froc,
+    operating_point,
+)
+from lung_pipeline.evaluation.detection.matching import Matches, match
 
 COLUMNS = ["series_uid", "x_mm", "y_mm", "z_mm"]
 

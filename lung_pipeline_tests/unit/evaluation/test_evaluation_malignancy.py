@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lung_pipeline.evaluation.malignancy import (
+from lung_pipeline.evaluation.ranking.malignancy import (
     MalignancyFigures,
     RankedNodules,
     malignancy_figures,

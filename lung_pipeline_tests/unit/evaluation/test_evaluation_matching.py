@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.errors import AnnotationError
-from lung_pipeline.evaluation.matching import match
+from lung_pipeline.evaluation.detection.matching import match
 
 Row = tuple[str, float, float]
 

@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.errors import StoreError
-from lung_pipeline.evaluation.froc import froc, operating_point
-from lung_pipeline.evaluation.malignancy import (
+from lung_pipeline.evaluation.detection.froc import froc, operating_point
+from lung_pipeline.evaluation.detection.matching import match
+from lung_pipeline.evaluation.ranking.malignancy import (
     MalignancyFigures,
     RankedNodules,
     malignancy_figures,
 )
-from lung_pipeline.evaluation.matching import match
 from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import (
     Scorecard,
-    SplitCertificate,
     build_scorecard,
 )
+from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.ranking import RANGE_MM
 from lung_pipeline.learning.resampling import Estimate
 

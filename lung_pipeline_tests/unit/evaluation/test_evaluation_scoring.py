@@ -21,8 +21,9 @@ import pytest
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.gather import Evaluation
-from lung_pipeline.evaluation.scorecard import Scorecard, SplitCertificate
-from lung_pipeline.evaluation.scoring import choose_threshold, score
+from lung_pipeline.evaluation.scorecard import Scorecard
+from lung_pipeline.evaluation.scoring import choose_thresholds, score
+from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
 
 MODELS = {"segmentation": "s v1", "nodule": "n v1", "malignancy": "m v1"}
@@ -97,10 +98,10 @@ def _card(evaluation: Evaluation, part: str = "test", max_fp_per_scan: float = 0
 def test_threshold_is_the_loosest_within_the_allowed_false_positives(
     max_fp_per_scan: float, threshold: float
 ) -> None:
-    chosen = choose_threshold(_evaluation().of_part("validation"), max_fp_per_scan)
-    assert chosen.value == threshold
-    assert f"no more than {max_fp_per_scan:g} false positives a scan" in chosen.how
-    assert "2 series, 2 nodules" in chosen.how
+    chosen = choose_thresholds(_evaluation().of_part("validation"), max_fp_per_scan)
+    assert chosen.nodule == threshold
+    assert f"at most {max_fp_per_scan:g} false positives a scan" in chosen.how
+    assert "on 2 series of the validation part" in chosen.how
 
 
 def test_figures_are_those_of_the_test_part_at_the_threshold_of_validation() -> None:
@@ -186,17 +187,18 @@ def test_validation_part_without_nodules_leaves_the_even_threshold() -> None:
     in_test = nodules["series_uid"].isin(["t1", "t2"])
     card = _card(_evaluation(nodules=nodules[in_test].reset_index(drop=True)))
     assert card.detection.threshold == 0.5
-    assert "no nodule in the validation part" in card.detection.how_chosen
+    assert "no nodule, or nothing found, to decide by" in card.detection.how_chosen
     assert card.detection.sensitivity == pytest.approx(4 / 5)
 
 
-def test_validation_part_whose_nodules_were_all_missed_leaves_the_even_threshold() -> None:
+def test_validation_part_whose_nodules_were_all_missed_leaves_the_strictest_threshold() -> None:
     findings = _findings()
-    chosen = choose_threshold(
+    chosen = choose_thresholds(
         _evaluation(findings=findings[findings["x_mm"] == 50.0]).of_part("validation"), 0.0
     )
-    assert chosen.value == 0.5
-    assert chosen.how.startswith("0.5: any threshold has more than 0 false positives a scan")
+    # Nothing found is on a nodule; the strictest threshold that finds anything is nearest.
+    assert chosen.nodule == 0.8
+    assert "it cannot be met" in chosen.how
 
 
 def test_part_without_nodules_has_false_positives_and_no_sensitivity() -> None:

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The FROC curve: how many nodules are found at how many false positives a scan.
 
-The protocol of LUNA16, in words: findings are matched with nodules as ``matching.py`` says. At a
-threshold, sensitivity is the share of *all* nodules that have a hit with at least that score;
-false positives a scan are those with at least that score, divided by the number of series given,
-those without a nodule included. The curve has one point for each distinct score, from (0, 0) on;
-between points it is interpolated linearly (``numpy.interp``, as LUNA16's script does), where two
-points share a rate the higher sensitivity counts, and beyond the last finding it stays level. The
-CPM is the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan.
+The protocol of LUNA16, in words:
+
+- A finding hits a nodule when it lies nearer to its centre than its radius. Several hits on one
+  nodule count once, with the best score; findings on excluded marks count neither way, a mark of
+  diameter -1 being taken as 10 mm; what is left is a false positive (``matching.py``).
+- Where a cap of findings a scan is set, only the strongest of each scan count
+  (``detections.strongest_of_each_series``).
+- At a threshold, sensitivity is the share of *all* nodules that have a hit with at least that
+  score; false positives a scan are those with at least that score, divided by the number of series
+  given, those without a nodule and those without a finding included.
+- The curve has one point for each distinct score, from (0, 0) on. Between points it is interpolated
+  linearly (``numpy.interp``, as LUNA16's script does), where two points share a rate the higher
+  sensitivity counts, and beyond the last finding it stays level.
+- The CPM is the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives a scan.
 
 A table worked by hand, six scans with four nodules in three of them:
 
@@ -32,7 +39,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.evaluation.matching import FALSE_POSITIVE, Matches
+from lung_pipeline.evaluation.detection.matching import FALSE_POSITIVE, Matches
 
 FP_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The seven false-positive rates a scan of LUNA16's figures."""

@@ -55,11 +55,20 @@ class Matches:
     nodule_finding: _Integers
     """For each nodule the row of that finding; -1 when it was missed."""
 
+    nodule_num_findings: _Integers
+    """For each nodule how many findings lie on it, the best one included."""
+
+    nodule_series: _Integers
+    """For each nodule its series, as a place in ``series_uids``."""
+
     finding_fate: npt.NDArray[np.str_]
     """For each finding one of the four fates."""
 
     finding_score: _Floats
     """For each finding its score."""
+
+    finding_series: _Integers
+    """For each finding its series, as a place in ``series_uids``."""
 
     series_uids: tuple[str, ...]
     """The series that were looked at, sorted."""
@@ -129,8 +138,11 @@ def match(
     return Matches(
         nodule_score=np.where(best >= 0, np.append(scores, np.nan)[best], np.nan),
         nodule_finding=best,
+        nodule_num_findings=np.bincount(nodule, minlength=len(nodules)),
+        nodule_series=_places(nodules, codes, "nodules"),
         finding_fate=fate,
         finding_score=scores,
+        finding_series=_places(findings, codes, "findings"),
         series_uids=looked_at,
         silent_series_uids=tuple(sorted(set(looked_at) - set(findings["series_uid"]))),
     )
@@ -156,6 +168,12 @@ def _pairs(
 
 def _points(table: pd.DataFrame, codes: dict[str, int], name: str) -> _Floats:
     """Shape (n, 4): the centre in mm, and the series as a place far from every other series."""
+    apart_mm = _places(table, codes, name) * _APART_MM
+    return np.column_stack([_finite(table, _CENTER, name), apart_mm])
+
+
+def _places(table: pd.DataFrame, codes: dict[str, int], name: str) -> _Integers:
+    """Each row's series, as a place in the sorted list."""
     series = table["series_uid"].map(codes).to_numpy(dtype=np.float64)
     if np.isnan(series).any():
         raise AnnotationError(
@@ -164,7 +182,7 @@ def _points(table: pd.DataFrame, codes: dict[str, int], name: str) -> _Floats:
             rule="every row must belong to a series of the list",
             cure="Leave out the rows of other series first, so that the counts stay plain.",
         )
-    return np.column_stack([_finite(table, _CENTER, name), series * _APART_MM])
+    return series.astype(np.int64)
 
 
 def _finite(table: pd.DataFrame, columns: list[str], name: str) -> _Floats:

@@ -6,7 +6,8 @@ figure says nothing by itself; beside it stand the diameter's on the same nodule
 difference.
 
 Belongs here: which nodules are ranked, and the figures as a record. Does not belong here: ranking
-and drawing (``learning/ranking.py``), and which finding hits which nodule (``matching.py``).
+and drawing (``learning/ranking.py``), curves (``roc.py``), and which finding hits which nodule
+(``matching.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
+from lung_pipeline.evaluation.ranking.roc import (
+    RankingDifference,
+    RankingFigures,
+    ranking_difference,
+    ranking_figures,
+)
 from lung_pipeline.learning.ranking import auc_difference, roc_auc
 from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
 
@@ -83,6 +90,62 @@ class MalignancyFigures:
         if "auc_difference" not in record:
             return cls(**record)
         return cls(**{**record, "auc_difference": Estimate(**record["auc_difference"])})
+
+
+@dataclass(frozen=True, slots=True)
+class MalignancyRanking:
+    """The curves of the malignancy model and of the diameter, on the same nodules and draws."""
+
+    model: RankingFigures | None
+    """The model's; None without one."""
+
+    diameter: RankingFigures
+    """The diameter's: the floor any model must clear."""
+
+    difference: RankingDifference | None
+    """The model's less the diameter's, paired; None without a model."""
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> MalignancyRanking:
+        """The curves as they were before ``as_json``; ``KeyError`` or ``TypeError`` if not."""
+        model, difference = record["model"], record["difference"]
+        return cls(
+            model=None if model is None else RankingFigures.from_json(model),
+            diameter=RankingFigures.from_json(record["diameter"]),
+            difference=None if difference is None else RankingDifference.from_json(difference),
+        )
+
+    def metrics(self) -> dict[str, float | None]:
+        """The figures that ``MalignancyFigures`` has not: average precision beside the ruler's."""
+        figures = dict(self.diameter.average_precision.metrics("average_precision_of_diameter"))
+        if self.model is not None and self.difference is not None:
+            figures |= self.model.average_precision.metrics("average_precision")
+            difference = self.difference.average_precision
+            figures |= difference.metrics("average_precision_difference")
+        return figures
+
+
+def malignancy_ranking(ranked: RankedNodules) -> MalignancyRanking:
+    """The curves over some nodules; the same nodules give the same intervals, in any order.
+
+    Raises:
+        AnnotationError: a diameter or probability that is no finite number.
+    """
+    malignant, diameter_mm, patients = ranked.is_malignant, ranked.diameter_mm, ranked.patient_ids
+
+    def rng() -> np.random.Generator:
+        return np.random.default_rng(RESAMPLING_SEED)
+
+    model, difference = None, None
+    if ranked.probability is not None:
+        model = ranking_figures(malignant, ranked.probability, patients, rng())
+        difference = ranking_difference(malignant, ranked.probability, diameter_mm, patients, rng())
+    diameter = ranking_figures(malignant, diameter_mm, patients, rng())
+    return MalignancyRanking(model, diameter, difference)
 
 
 def malignancy_figures(ranked: RankedNodules) -> MalignancyFigures:
