@@ -62,13 +62,7 @@ def score(
     thresholds = choose_thresholds(deciding, max_fp_per_scan)
     scored = evaluation.of_part(part)
     num_series = len(scored.series)
-    if not num_series:
-        raise SettingError(
-            value="none",
-            place=f"part '{part}' of {', '.join(evaluation.subsets)}",
-            rule="the part that is scored must have patients",
-            cure="Add subsets, or choose other shares for the split.",
-        )
+    _refuse_empty(scored, part)
     matches = scored.matched()
     curve = froc(matches, num_series)
     ranked = scored.ranked_hits(matches, thresholds.nodule)
@@ -91,3 +85,13 @@ def score(
         details=details_of(scored, matches, deciding, thresholds),
     )
     return card, curve
+
+
+def _refuse_empty(scored: Evaluation, part: str) -> None:
+    if not len(scored.series):
+        raise SettingError(
+            value="none",
+            place=f"part '{part}' of {', '.join(scored.subsets)}",
+            rule="the part that is scored must have patients",
+            cure="Add subsets, or choose other shares for the split.",
+        )
