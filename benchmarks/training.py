@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from lung_pipeline.annotations.characteristics import LEARNED
 from lung_pipeline.classification import networks as of_crops
-from lung_pipeline.classification.malignancy import prepare_for_fine_tuning
+from lung_pipeline.classification.described import describing_loss
+from lung_pipeline.classification.malignancy import prepare_for_fine_tuning, taught_words
 from lung_pipeline.classification.network import CropNetwork, fast_layout
 from lung_pipeline.classification.samples import CropSamples
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
@@ -112,13 +115,25 @@ def task_of(model: str, folder: Path, settings: Any) -> Task:
     return nodule_task(crops, settings) if model == "nodule" else malignancy_task(crops, settings)
 
 
-def network_of(model: str, settings: Any, profile: str) -> nn.Module:
-    """A fresh network as the profile names it; malignancy has that of the nodule model."""
+def on_crops(model: str, folder: Path, settings: Any, profile: str) -> tuple[nn.Module, Task, Loss]:
+    """A fresh network as the profile names it, what it learns, and by which loss."""
     seeded(1)
-    if model == "U-Net":
-        return of_slices.network_named(settings.network)
+    task = task_of(model, folder, settings)
     network = of_crops.network_named(settings_of("nodule", profile).network)
-    return prepare_for_fine_tuning(network, settings.depth) if model == "malignancy" else network
+    if model == "nodule":
+        return network, task, crop_loss
+    eyes = prepare_for_fine_tuning(network, settings.depth)
+    if settings.judged_by == "picture":
+        return eyes, task, crop_loss
+    words = np.random.default_rng(1).normal(size=(len(task.labels), len(LEARNED)))
+    describing, task = taught_words(eyes, task, pd.DataFrame(words, columns=list(LEARNED)))
+    return describing, task, partial(describing_loss, weight=settings.characteristics_weight)
+
+
+def on_slices(settings: SegmentationSettings) -> nn.Module:
+    """A fresh network as the profile names it."""
+    seeded(1)
+    return of_slices.network_named(settings.network)
 
 
 def laid_out(network: nn.Module, device: torch.device) -> nn.Module:
@@ -153,10 +168,8 @@ def nothing_to_validate() -> Validation:
 def measured(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
     """Samples a second of the real loop and of the same with a resident batch, in turn."""
     settings = settings_of(model, profile)
-    network = laid_out(network_of(model, settings, profile), device)
-    make_batches, close = sample_source(model, folder, settings, device)
+    network, loss, make_batches, close = prepared(model, folder, profile, device)
     resident = [part.clone() for part in next(iter(make_batches(1)))]
-    loss = unet_loss(settings) if model == "U-Net" else crop_loss
     speeds: dict[str, list[float]] = {"ours": [], "resident": []}
     for repeat in range(REPEATS + 1):
         ours = samples_a_second(network, settings, make_batches(repeat + 1), loss)
@@ -168,15 +181,19 @@ def measured(model: str, folder: Path, profile: str, device: torch.device) -> di
     return {name: statistics.median(values) for name, values in speeds.items()}
 
 
-def sample_source(
-    model: str, folder: Path, settings: Any, device: torch.device
-) -> tuple[Callable[[int], Iterable[Batch]], Callable[[], None]]:
-    """Batches of an epoch by its number, as a training gets them, and how to end it."""
+def prepared(
+    model: str, folder: Path, profile: str, device: torch.device
+) -> tuple[nn.Module, Loss, Callable[[int], Iterable[Batch]], Callable[[], None]]:
+    """Network, loss, the batches of an epoch as a training gets them, and how to end them."""
+    settings = settings_of(model, profile)
     if model == "U-Net":
         regions = make_regions()
-        return lambda number: patch_samples(regions, settings, device, number), lambda: None
-    samples = CropSamples(task_of(model, folder, settings), settings, device)
-    return samples.epoch, lambda: samples.__exit__()
+        network = laid_out(on_slices(settings), device)
+        batches = partial(patch_samples, regions, settings, device)
+        return network, unet_loss(settings), batches, lambda: None
+    network, task, loss = on_crops(model, folder, settings, profile)
+    samples = CropSamples(task, settings, device)
+    return laid_out(network, device), loss, samples.epoch, lambda: samples.__exit__()
 
 
 def unet_loss(settings: SegmentationSettings) -> Loss:
@@ -192,16 +209,18 @@ def unet_loss(settings: SegmentationSettings) -> Loss:
 def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
     """Samples a second of the plain loop, with the textbook's augmentation and without any."""
     settings = settings_of(model, profile)
-    network = PlainUNet() if model == "U-Net" else network_of(model, settings, profile)
+    if model == "U-Net":
+        network, task, loss = PlainUNet(), None, unet_loss(settings)
+    else:
+        network, task, loss = on_crops(model, folder, settings, profile)
     network.to(device).train()
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=1e-4)
-    loss = unet_loss(settings) if model == "U-Net" else crop_loss
     speeds: dict[str, list[float]] = {"plain": [], "plain, unchanged samples": []}
     for repeat in range(3):
         for name, is_changed in (("plain", True), ("plain, unchanged samples", False)):
             started, seen = time.perf_counter(), 0
-            for batch in plain_batches(model, folder, settings, is_changed=is_changed):
+            for batch in plain_batches(task, folder, settings, is_changed=is_changed):
                 optimizer.zero_grad()
                 loss(network, tuple(part.to(device) for part in batch)).backward()
                 optimizer.step()
@@ -212,11 +231,11 @@ def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -
 
 
 def plain_batches(
-    model: str, folder: Path, settings: Any, *, is_changed: bool
+    task: Task | None, folder: Path, settings: Any, *, is_changed: bool
 ) -> Iterable[tuple[torch.Tensor, ...]]:
     """Batches on the CPU, each made when it is asked for."""
     rng = np.random.default_rng(0)
-    if model == "U-Net":
+    if task is None:
         regions = make_regions()
         drawn = patch_batches(
             regions.nodule,
@@ -233,7 +252,6 @@ def plain_batches(
                 images, masks = changed(images, change), changed(masks, change, mode="nearest")
             yield images, masks
         return
-    task = task_of(model, folder, settings)
     array = np.load(folder / CROPS, mmap_mode="r")
     sampler = BalancedSampler(
         task.train, batch_size=settings.batch_size, num_batches=STEPS, seed=settings.seed
@@ -242,7 +260,10 @@ def plain_batches(
         crops_hu = torch.from_numpy(array[rows]).float()[:, None]
         if is_changed:
             crops_hu = changed(crops_hu, augmentation.draw(len(rows), rng, settings))
-        yield crops_hu, torch.from_numpy(task.labels[rows])
+        truths = [torch.from_numpy(task.labels[rows])]
+        if task.said is not None:
+            truths += [torch.from_numpy(task.said[rows]).float(), torch.zeros(len(rows))]
+        yield crops_hu, *truths
 
 
 def plain_in_a_process(model: str, folder: Path, profile: str) -> dict[str, float]:

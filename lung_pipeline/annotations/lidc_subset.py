@@ -21,6 +21,8 @@ from lung_pipeline.home import Home
 from lung_pipeline.tables import read_table, write_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 READS, CONTOURS, LOSSES = "lidc_reads", "lidc_contours", "lidc_losses"
@@ -63,6 +65,14 @@ def make_lidc_reads(home: Home, subset: str) -> tuple[pd.DataFrame, dict[str, in
         "losses": len(losses),
     }
     return reads, counts, made
+
+
+def read_reads_of(home: Home, subsets: Sequence[str]) -> pd.DataFrame:
+    """The readers' marks of some subsets in one table; ``StoreError`` where one is missing."""
+    import pandas as pd
+
+    tables = [read_table(home.manifest(READS, subset)) for subset in subsets]
+    return pd.concat(tables, ignore_index=True)
 
 
 def nodule_contours(home: Home, subset: str) -> dict[tuple[str, int], list[list[Contour]]]:

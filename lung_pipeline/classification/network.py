@@ -24,7 +24,7 @@ NUM_BLOCKS = 4
 class CropNetwork(nn.Module):
     """Two logits for a crop, by parts that fine-tuning can freeze and renew.
 
-    Heirs give ``forward``: crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2).
+    Heirs give ``features``: crops in HU, (batch, 1, 32, 48, 48), to what the head judges by.
     """
 
     architecture: dict[str, Any]
@@ -35,6 +35,14 @@ class CropNetwork(nn.Module):
 
     head: nn.Linear
     """Features to two logits: not, and yes."""
+
+    def features(self, crops_hu: Tensor) -> Tensor:
+        """What is seen in a crop, (batch, number of features)."""
+        raise NotImplementedError
+
+    def forward(self, crops_hu: Tensor) -> Tensor:
+        """Crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2)."""
+        return self.head(self.features(crops_hu))
 
     @property
     def last_block(self) -> nn.Module:
@@ -90,9 +98,9 @@ class CropClassifier(CropNetwork):
         self.apply(initialise)
         self.head = undecided_head(channels[-1] * voxels)
 
-    def forward(self, crops_hu: Tensor) -> Tensor:
-        """Crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2)."""
-        return self.head(self.backbone(self.tail(crops_hu)).flatten(1))
+    def features(self, crops_hu: Tensor) -> Tensor:
+        """Crops in HU, (batch, 1, 32, 48, 48), to what the last block leaves of them, flat."""
+        return self.backbone(self.tail(crops_hu)).flatten(1)
 
 
 def fast_layout(model: nn.Module) -> None:

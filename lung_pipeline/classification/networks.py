@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks over crops, by name; nodule and malignancy models have one of them.
+"""The networks over crops, by name; the nodule model has one of them.
 
 Belongs here: names. Does not belong here: networks. To add one, see docs/how-to/add-a-model.md.
 """
@@ -18,6 +18,9 @@ NETWORKS: Mapping[NetworkName, type[CropNetwork]] = {
     "residual-se": ResidualClassifier,
 }
 """What the setting ``network`` of the nodule model may say."""
+
+OF_NODULE = tuple(NETWORKS.values())
+"""What a nodule model may be, and what a malignancy model sees with."""
 
 
 def network_named(name: str) -> CropNetwork:

@@ -2,8 +2,10 @@
 """A residual network with squeeze-and-excitation over crops, small enough for two CPU cores.
 
 Residual blocks after He et al. 2015 (arXiv 1512.03385), squeeze-and-excitation after Hu et al.
-2017 (arXiv 1709.01507), both in 3D. The first convolution halves the crop at once, so that a
-step takes less time than one of the book's network, which sees all of it at full size.
+2017 (arXiv 1709.01507), both in 3D. The first convolution halves the crop along the body only:
+within a slice it keeps every pixel, because the spikes of a nodule are no wider than one
+(docs/results.md). From the first block on all is small, so that a step takes less time than one
+of the book's network.
 
 Belongs here: the network only.
 """
@@ -18,10 +20,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lung_pipeline.classification.network import CropNetwork, initialise, undecided_head
+from lung_pipeline.crops.windows import Triple
 
 FIELD = 32
 """Rows and columns of the crop's middle that are looked at, and all its slices: 11 mm to each side
 of a candidate where pixels are fine."""
+
+STEM_STRIDE, FIRST_STRIDE, STRIDE = (2, 1, 1), (1, 2, 2), (2, 2, 2)
+"""Slices, rows and columns: of the first convolution, the first block, and each stage after it."""
+
+ONCE = (1, 1, 1)
 
 REDUCTION = 4
 """Channels are squeezed to this part of them; the paper's 16 would leave one or two of ours."""
@@ -45,11 +53,11 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions that learn what to add to their input."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: Triple = ONCE) -> None:
         super().__init__()
         self.conv1 = _convolution(channels_in, channels_out, stride)
         self.norm1 = nn.BatchNorm3d(channels_out)
-        self.conv2 = _convolution(channels_out, channels_out, 1)
+        self.conv2 = _convolution(channels_out, channels_out)
         self.norm2 = nn.BatchNorm3d(channels_out)
         self.excitation = SqueezeExcitation(channels_out)
         self.shortcut = _shortcut(channels_in, channels_out, stride)
@@ -65,44 +73,50 @@ class ResidualClassifier(CropNetwork):
     """Two logits for a crop, from what stands in its middle and around it."""
 
     def __init__(
-        self, *, channels: tuple[int, ...] = (16, 32, 64), blocks: int = 2, field: int = FIELD
+        self,
+        *,
+        stem: int = 8,
+        channels: tuple[int, ...] = (16, 32, 64),
+        blocks: int = 2,
+        field: int = FIELD,
     ) -> None:
         """Build the network.
 
         Args:
-            channels: of each stage; each halves the crop, the first by the convolution before it.
-                At most four: the crop's 32 slices must not become fewer than two.
+            stem: channels of the first convolution, which sees every pixel.
+            channels: of each stage; each halves the crop. At most four: the crop's 32 slices must
+                not become fewer than two.
             blocks: residual blocks of each stage but the first, which has one.
             field: rows and columns that are looked at; a multiple of 16 up to the crop's 48.
         """
         super().__init__()
         self.field = field
         self.architecture: dict[str, Any] = {
+            "stem": stem,
             "channels": list(channels),
             "blocks": blocks,
             "field": field,
         }
         self.tail = nn.BatchNorm3d(1)
         self.stem = nn.Sequential(
-            _convolution(1, channels[0], 2), nn.BatchNorm3d(channels[0]), nn.ReLU()
+            _convolution(1, stem, STEM_STRIDE), nn.BatchNorm3d(stem), nn.ReLU()
         )
-        stages = [ResidualBlock(channels[0], channels[0], 1)]
+        stages = [ResidualBlock(stem, channels[0], FIRST_STRIDE)]
         for before, after in pairwise(channels):
-            stages.append(ResidualBlock(before, after, 2))
-            stages += [ResidualBlock(after, after, 1) for _ in range(blocks - 1)]
+            stages.append(ResidualBlock(before, after, STRIDE))
+            stages += [ResidualBlock(after, after) for _ in range(blocks - 1)]
         self.backbone = nn.Sequential(*stages)
         self.apply(initialise)
         self.head = undecided_head(3 * channels[-1])
 
-    def forward(self, crops_hu: Tensor) -> Tensor:
-        """Crops in HU, (batch, 1, 32, 48, 48), to logits (batch, 2)."""
+    def features(self, crops_hu: Tensor) -> Tensor:
+        """Crops in HU, (batch, 1, 32, 48, 48), to mean, maximum and middle of each channel."""
         rows, columns = (
             slice((size - self.field) // 2, (size + self.field) // 2) for size in crops_hu.shape[3:]
         )
-        features = self.backbone(self.stem(self.tail(crops_hu[..., rows, columns])))
+        seen = self.backbone(self.stem(self.tail(crops_hu[..., rows, columns])))
         # With three stages: (batch, 64, 4, 4, 4).
-        whole = (features.mean((2, 3, 4)), features.amax((2, 3, 4)), middle_of(features))
-        return self.head(torch.cat(whole, dim=1))
+        return torch.cat((seen.mean((2, 3, 4)), seen.amax((2, 3, 4)), middle_of(seen)), dim=1)
 
 
 def middle_of(features: Tensor) -> Tensor:
@@ -121,21 +135,21 @@ def middle_of(features: Tensor) -> Tensor:
     return features[:, :, *places].mean((2, 3, 4))
 
 
-def _convolution(channels_in: int, channels_out: int, stride: int) -> nn.Conv3d:
+def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> nn.Conv3d:
     """3 x 3 x 3, without a bias: the batch norm behind it has one."""
     return nn.Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 
-def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
+def _shortcut(channels_in: int, channels_out: int, stride: Triple) -> nn.Module:
     """The input itself, or where shapes differ its mean over what the stride passes over.
 
     Averaging first loses nothing, unlike a 1 x 1 convolution with a stride (He et al. 2018, arXiv
     1812.01187, ResNet-D).
     """
-    if stride == 1 and channels_in == channels_out:
+    if stride == ONCE and channels_in == channels_out:
         return nn.Identity()
     return nn.Sequential(
-        nn.AvgPool3d(stride) if stride > 1 else nn.Identity(),
+        nn.AvgPool3d(stride) if stride != ONCE else nn.Identity(),
         nn.Conv3d(channels_in, channels_out, 1, bias=False),
         nn.BatchNorm3d(channels_out),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,8 @@ from lung_pipeline.crops.loader import CropLoader
 from lung_pipeline.learning.seeds import seeded_for
 
 CropBatch = tuple[Tensor, ...]
-"""Crops in HU (batch, 1, 32, 48, 48) and labels (batch,)."""
+"""Crops in HU (batch, 1, 32, 48, 48) and labels (batch,). Where the task has it also what readers
+said (batch, n), and by how much each crop was made larger, as log2 of the factor (batch,)."""
 
 
 class CropSamples:
@@ -27,7 +29,11 @@ class CropSamples:
 
     def __init__(self, task: Task, settings: CropSettings, device: torch.device) -> None:
         """Nothing is read yet; ``AnnotationError`` where a group with a share has no crops."""
-        self._labels = torch.from_numpy(task.labels).to(device)
+        truths = [torch.from_numpy(task.labels)]
+        self._has_words = task.said is not None
+        if task.said is not None:
+            truths.append(torch.from_numpy(task.said).float())
+        self._truths = [truth.to(device) for truth in truths]
         self._settings, self._device = settings, device
         self._loader = CropLoader(
             task.crops,
@@ -51,5 +57,8 @@ class CropSamples:
         for rows, crops in self._loader.epoch(number):
             crops_hu = crops[:, None].to(self._device, non_blocking=True)
             drawn = augmentation.draw(len(rows), rng, self._settings)
-            labels = self._labels[torch.from_numpy(rows).to(self._device)]
-            yield augmentation.apply(crops_hu, drawn), labels
+            chosen = torch.from_numpy(rows).to(self._device)
+            truths = [truth[chosen] for truth in self._truths]
+            if self._has_words:
+                truths.append(torch.from_numpy(np.log2(drawn.scale)).float().to(self._device))
+            yield augmentation.apply(crops_hu, drawn), *truths

@@ -14,6 +14,10 @@ NetworkName = Literal["book", "residual-se"]
 """The networks of ``classification/networks.py``; named here, where nothing loads torch."""
 
 
+Judgement = Literal["picture", "characteristics"]
+"""What the malignancy model judges by."""
+
+
 class CropSettings(TrainingSettings, AugmentationSettings):
     """What both trainings on crops share: how crops are read and changed."""
 
@@ -72,3 +76,11 @@ class MalignancySettings(CropSettings):
     depth: int = 2
     """What learns; 1: the head, 2: the last block and the head, 3: all, from the nodule model's
     weights."""
+
+    judged_by: Judgement = "picture"
+    """By what malignant is told; picture: by all the network sees, characteristics: by what a
+    reader would say (size, spiculation, lobulation, texture, calcification), which it learns from
+    LIDC's reads first and which must be there for it."""
+
+    characteristics_weight: float = Field(default=4.0, gt=0)
+    """How much the characteristics weigh beside the judgement while they are learned."""

@@ -46,6 +46,10 @@ class Task:
     """Of each crop's nodule, shape (n,): the ruler that the model must be set beside; None where
     there is none."""
 
+    said: Floats | None = None
+    """What the readers said of each crop in a model's standard units, shape (n, characteristics),
+    NaN where nobody did; None where only the label is learned."""
+
     def __post_init__(self) -> None:
         if len(self.validation) == 0:
             raise AnnotationError(

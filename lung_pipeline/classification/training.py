@@ -21,7 +21,7 @@ from lung_pipeline.classification.validation import validate_classifier
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.learning.device import pick_device
 from lung_pipeline.learning.epoch import Epoch
-from lung_pipeline.learning.loop import fit
+from lung_pipeline.learning.loop import Loss, fit
 from lung_pipeline.learning.seeds import seeded
 from lung_pipeline.learning.watching import SILENT, Watcher
 
@@ -32,6 +32,7 @@ def train_classifier(
     settings: CropSettings,
     watcher: Watcher = SILENT,
     checkpoint: Path | None = None,
+    loss: Loss | None = None,
 ) -> list[Epoch]:
     """Train the parameters that want gradients; the model ends with its best epoch's weights.
 
@@ -41,6 +42,7 @@ def train_classifier(
         settings: how long, how fast, from which seed.
         watcher: told each epoch and step.
         checkpoint: where the state is kept, so that an interrupted training goes on.
+        loss: of a batch; without one ``crop_loss``.
 
     Raises:
         AnnotationError: a group of training crops, or the validation part, is empty.
@@ -52,7 +54,7 @@ def train_classifier(
             model,
             settings.schedule(),
             batches=samples.epoch,
-            loss=crop_loss,
+            loss=loss or crop_loss,
             validate=lambda trained: validate_classifier(trained, task, settings.seed),
             watcher=watcher,
             checkpoint=checkpoint,
@@ -81,5 +83,5 @@ def train_nodule_model(
 
 def crop_loss(model: nn.Module, batch: CropBatch) -> Tensor:
     """The mean cross entropy over a batch of crops."""
-    crops_hu, labels = batch
+    crops_hu, labels, *_ = batch
     return functional.cross_entropy(model(crops_hu).float(), labels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from lung_pipeline.classification import networks as of_crops
+from lung_pipeline.classification.described import OF_MALIGNANCY
 from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.learning.device import AUTO, pick_device
 from lung_pipeline.learning.model_folder import read_model
@@ -44,11 +45,11 @@ def read_models(
     """
     place = pick_device(device)
     marker, marker_card = read_model(segmentation, *of_slices.NETWORKS.values())
-    classifier, classifier_card = read_model(nodule, *of_crops.NETWORKS.values())
+    classifier, classifier_card = read_model(nodule, *of_crops.OF_NODULE)
     hashes = {"segmentation": marker_card.weights_sha256, "nodule": classifier_card.weights_sha256}
     judge = None
     if malignancy is not None:
-        judge, card = read_model(malignancy, *of_crops.NETWORKS.values())
+        judge, card = read_model(malignancy, *OF_MALIGNANCY)
         hashes["malignancy"] = card.weights_sha256
         judge.to(place)
     return Models(marker.to(place), classifier.to(place), judge, hashes)

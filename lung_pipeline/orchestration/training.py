@@ -76,11 +76,11 @@ def former_model(home: Home, address: str) -> "tuple[nn.Module | None, dict[str,
     """The nodule model that tells hard negatives, and its hash for the card; none is fine too."""
     if not address:
         return None, {}
-    from lung_pipeline.classification.networks import NETWORKS
+    from lung_pipeline.classification.networks import OF_NODULE
     from lung_pipeline.learning.model_folder import read_model
     from lung_pipeline.tracking.registry import fetch
 
-    model, card = read_model(fetch(home, address), *NETWORKS.values())
+    model, card = read_model(fetch(home, address), *OF_NODULE)
     return model, {"hard_negatives_from_sha256": card.weights_sha256}
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from lung_pipeline.classification.described import DescribingClassifier
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.classification.residual import ResidualClassifier
 from lung_pipeline.diagnosis.models import read_models
@@ -55,7 +57,12 @@ def test_each_step_takes_any_network_of_its_own(tmp_path: Path) -> None:
     _written(tmp_path / "residual", ResidualClassifier(channels=(4, 8), blocks=1))
     models = read_models(tmp_path / "segmentation", tmp_path / "residual", None, device="cpu")
     assert type(models.nodule) is ResidualClassifier
-    assert models.nodule.architecture == {"channels": [4, 8], "blocks": 1, "field": 32}
+    assert models.nodule.architecture == {
+        "stem": 8,
+        "channels": [4, 8],
+        "blocks": 1,
+        "field": 32,
+    }
     pytest.importorskip("monai", reason="monai is not installed")
     written = DynamicUNet(filters=(2, 4, 8), heads=2)
     _written(tmp_path / "dynunet", written)
@@ -67,11 +74,25 @@ def test_each_step_takes_any_network_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hashes")
+def test_only_malignancy_may_be_judged_by_characteristics(tmp_path: Path) -> None:
+    said = {"log2_diameter": np.array([2.0, 4.0]), "texture": np.array([1.0, 5.0])}
+    eyes = CropClassifier(first_channels=2)
+    describing = tmp_path / "describing"
+    _written(describing, DescribingClassifier.seeing_with(eyes, said))
+    segmentation, nodule = tmp_path / "segmentation", tmp_path / "nodule"
+    models = read_models(segmentation, nodule, describing, device="cpu")
+    assert isinstance(models.malignancy, DescribingClassifier)
+    assert models.malignancy.mean.tolist() == [3.0, 3.0]
+    with pytest.raises(ModelError, match="got DescribingClassifier"):
+        read_models(segmentation, describing, None, device="cpu")
+
+
+@pytest.mark.usefixtures("hashes")
 def test_the_model_of_another_step_is_refused(tmp_path: Path) -> None:
     nodule, unet = tmp_path / "nodule", tmp_path / "segmentation"
     with pytest.raises(ModelError, match="needs a UNet or DynamicUNet, got CropClassifier"):
         read_models(nodule, nodule, None, device="cpu")
-    with pytest.raises(ModelError, match="needs a CropClassifier or ResidualClassifier, got UNet"):
+    with pytest.raises(ModelError, match=r"needs a CropClassifier or .*, got UNet"):
         read_models(unet, nodule, unet, device="cpu")
 
 

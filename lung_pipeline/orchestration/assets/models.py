@@ -103,7 +103,7 @@ def segmentation_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="2",
+    code_version="3",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[crops, leakage_certificate],
@@ -141,10 +141,10 @@ def nodule_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="2",
+    code_version="3",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
-    deps=[crops, nodule_model, leakage_certificate],
+    deps=[crops, lidc_reads, nodule_model, leakage_certificate],
 )
 def malignancy_model(
     context: dg.AssetExecutionContext,
@@ -153,8 +153,10 @@ def malignancy_model(
     tracking: TrackingResource,
 ) -> dg.MaterializeResult:
     """The nodule model with its judgement trained anew: malignant or not."""
+    from lung_pipeline.annotations.characteristics import described
+    from lung_pipeline.annotations.lidc_subset import read_reads_of
     from lung_pipeline.classification.malignancy import train_malignancy_model
-    from lung_pipeline.classification.networks import NETWORKS
+    from lung_pipeline.classification.networks import OF_NODULE
     from lung_pipeline.crops.store import open_crops
     from lung_pipeline.learning.model_folder import read_model
     from lung_pipeline.tracking.names import CHALLENGER, model_uri
@@ -165,8 +167,9 @@ def malignancy_model(
     subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
     address = model_uri(NODULE, CHALLENGER)
-    pretrained, card = read_model(fetch(opened, address), *NETWORKS.values())
+    pretrained, card = read_model(fetch(opened, address), *OF_NODULE)
     refuse_other_split(card, certificate, address)
+    said = described(crop_set.index, read_reads_of(opened, subsets))
     return record_training(
         context,
         tracking,
@@ -176,7 +179,7 @@ def malignancy_model(
         subsets,
         certificate,
         lambda watcher, checkpoint: train_malignancy_model(
-            pretrained, crop_set, settings, watcher, checkpoint
+            pretrained, crop_set, settings, watcher, checkpoint, said
         ),
         builds_on={"starts_from": card.weights_sha256},
     )

@@ -167,7 +167,7 @@ def test_training_builds_the_network_its_settings_name() -> None:
 
 
 def test_a_block_without_its_convolutions_hands_its_input_on() -> None:
-    block = ResidualBlock(4, 4, stride=1).eval()
+    block = ResidualBlock(4, 4).eval()
     features = torch.rand(2, 4, 3, 3, 3)
     torch.nn.init.zeros_(block.norm2.weight)
     with torch.inference_mode():
@@ -175,7 +175,7 @@ def test_a_block_without_its_convolutions_hands_its_input_on() -> None:
 
 
 def test_a_stride_takes_the_mean_of_what_it_passes_over() -> None:
-    block = ResidualBlock(1, 2, stride=2).eval()
+    block = ResidualBlock(1, 2, stride=(2, 2, 2)).eval()
     torch.nn.init.zeros_(block.norm2.weight)
     torch.nn.init.ones_(block.shortcut[1].weight)
     with torch.inference_mode():

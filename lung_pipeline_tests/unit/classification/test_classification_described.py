@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The malignancy model that says what it sees: its words, its units, and what it judges by."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lung_pipeline.classification.described import (
+    STEEPNESS,
+    DescribingClassifier,
+    describing_loss,
+)
+from lung_pipeline.classification.malignancy import train_malignancy_model
+from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.residual import ResidualClassifier
+from lung_pipeline.classification.settings import MalignancySettings
+from lung_pipeline.crops.augmentation_settings import OFF
+from lung_pipeline.crops.store import CropSet
+from lung_pipeline.crops.windows import CROP_SHAPE_IRC
+from lung_pipeline.errors import AnnotationError
+
+SMALL = {"channels": (4, 8), "blocks": 1, "stem": 2}
+SETTINGS = MalignancySettings(
+    epochs=2,
+    steps_per_epoch=3,
+    batch_size=8,
+    seed=3,
+    depth=3,
+    judged_by="characteristics",
+    **OFF.model_dump(),
+)
+
+
+def _model(**said: list[float]) -> DescribingClassifier:
+    torch.manual_seed(1)
+    values = {name: np.asarray(numbers, dtype=float) for name, numbers in said.items()}
+    return DescribingClassifier.seeing_with(ResidualClassifier(**SMALL), values)
+
+
+def _noise(number: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn((number, 1, *CROP_SHAPE_IRC), generator=generator) * 200 - 700
+
+
+def _crops() -> CropSet:
+    """Eight nodules of each part, the larger ones malignant, and four that are none."""
+    rng = np.random.default_rng(1)
+    voxels = rng.normal(-850, 30, (24, *CROP_SHAPE_IRC)).astype(np.int16)
+    table = pd.DataFrame({"part": ["train"] * 12 + ["validation"] * 12})
+    table["is_nodule"] = [row % 12 < 8 for row in range(24)]
+    half = np.where(table["is_nodule"], 2 + np.arange(24) % 8, 0)
+    for crop, size in zip(voxels, half, strict=True):
+        crop[16 - size : 16 + size, 24 - size : 24 + size, 24 - size : 24 + size] = 30
+    is_malignant = [bool(size >= 6) if size else None for size in half]
+    table["is_malignant"] = pd.array(is_malignant, dtype="boolean")
+    table["diameter_mm"] = np.where(table["is_nodule"], 2.0 * half, np.nan)
+    table["patient_id"] = [f"patient{row}" for row in table.index]
+    return CropSet((voxels,), table)
+
+
+def _said(crops: CropSet) -> pd.DataFrame:
+    """Sizes of all nodules; of texture only half of them have a word."""
+    log2_diameter = np.log2(crops.index["diameter_mm"].to_numpy())
+    texture = np.where(np.arange(24) % 2 == 0, 5.0, np.nan)
+    return pd.DataFrame({"log2_diameter": log2_diameter, "texture": texture})
+
+
+def test_it_infers_two_logits_and_in_training_tells_what_it_sees_behind_them() -> None:
+    model, crops_hu = _model(size=[1, 3], texture=[1, 5]), _noise(3)
+    assert model.train()(crops_hu).shape == (3, 2 + 2)
+    with torch.inference_mode():
+        assert model.eval()(crops_hu).shape == (3, 2)
+
+
+def test_words_come_in_the_units_of_the_readers() -> None:
+    # Mean 3 and spread 2 of what is known; nothing seen yet is the mean.
+    model = _model(texture=[1, 5, float("nan")])
+    torch.nn.init.zeros_(model.words.weight)
+    torch.nn.init.constant_(model.words.bias, 0.5)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.eval().describe(_noise(1)), torch.tensor([[4.0]]))
+
+
+def test_a_characteristic_on_which_all_agree_divides_by_no_zero() -> None:
+    with torch.inference_mode():
+        assert torch.isfinite(_model(texture=[5, 5]).eval().describe(_noise(1))).all()
+
+
+def test_it_judges_by_its_words_alone() -> None:
+    model = _model(size=[1, 3]).eval()
+    torch.nn.init.zeros_(model.words.weight)
+    torch.nn.init.ones_(model.words.bias)
+    with torch.no_grad():
+        model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
+    with torch.inference_mode():
+        logits = model(_noise(2))
+    # Whatever the crop: what is told is 1, so the logit is the steepness times the weight.
+    torch.testing.assert_close(logits, torch.tensor([[0.0, 0.2 * STEEPNESS]] * 2))
+
+
+def _telling(told: list[list[float]]) -> DescribingClassifier:
+    """A model of the size and the texture that tells the same of any crops; its judgement is the
+    size, its units are halves of a doubling."""
+
+    class Telling(DescribingClassifier):
+        def features(self, crops_hu: torch.Tensor) -> torch.Tensor:
+            return torch.tensor(told)
+
+    model = Telling(
+        eyes="ResidualClassifier",
+        architecture=SMALL,
+        characteristics=["log2_diameter", "texture"],
+    )
+    model.spread = torch.tensor([0.5, 1.0])
+    with torch.no_grad():
+        model.head.weight.copy_(torch.tensor([[0.0, 0.0], [1 / STEEPNESS, 0.0]]))
+    return model.train()
+
+
+NOT_GROWN = torch.zeros(2)
+
+
+def test_the_loss_leaves_out_what_nobody_said_and_counts_the_size_thrice() -> None:
+    model = _telling([[0.0, 9.0], [0.0, 0.0]])
+    said = torch.tensor([[2.0, float("nan")], [float("nan"), 1.0]])
+    batch = (torch.zeros(2, 1), torch.tensor([0, 1]), said, NOT_GROWN)
+    # Undecided logits cost log 2. Words: 2 off costs 1.5, thrice; 1 off costs 0.5; of 4 in all.
+    assert describing_loss(model, batch, 2.0).item() == pytest.approx(math.log(2) + 2 * 5 / 4)
+    unknown = (batch[0], batch[1], torch.full((2, 2), float("nan")), NOT_GROWN)
+    assert describing_loss(model, unknown, 2.0).item() == pytest.approx(math.log(2))
+
+
+def test_what_was_made_larger_is_told_larger_and_judged_as_it_was() -> None:
+    # Twice as large is one doubling more, which is 2 in units of half a doubling.
+    grown = torch.tensor([1.0, 0.0])
+    said = torch.tensor([[0.5, 0.0], [0.5, 0.0]])
+    told_rightly = _telling([[2.5, 0.0], [0.5, 0.0]])
+    labels = torch.tensor([1, 1])
+    found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, grown), 10.0)
+    # No word is wrong; both are judged by the size they had, 0.5.
+    assert found.item() == pytest.approx(math.log(1 + math.exp(-0.5)), rel=1e-5)
+
+
+def test_the_architecture_rebuilds_it_from_its_card() -> None:
+    model = _model(size=[1, 3], texture=[1, 5])
+    again = DescribingClassifier(**json.loads(json.dumps(model.architecture)))
+    again.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again.eval()(_noise(2)), model.eval()(_noise(2)))
+        assert torch.equal(again.describe(_noise(2)), model.describe(_noise(2)))
+
+
+def test_a_training_teaches_words_and_judgement_and_is_repeated_to_the_bit() -> None:
+    torch.manual_seed(1)
+    eyes, crops = ResidualClassifier(**SMALL), _crops()
+    before = {name: value.clone() for name, value in eyes.state_dict().items()}
+    (model, history), (again, _) = (
+        train_malignancy_model(eyes, crops, SETTINGS, said=_said(crops)) for _ in range(2)
+    )
+    assert isinstance(model, DescribingClassifier)
+    assert model.architecture["characteristics"] == ["log2_diameter", "texture"]
+    assert model.head.weight.any()
+    assert history[0].metrics["validation/auc_of_diameter"] == 1.0
+    weights = again.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+    untouched = eyes.state_dict()
+    assert all(torch.equal(before[name], untouched[name]) for name in before)
+
+
+@pytest.mark.parametrize("said", [None, pd.DataFrame({"texture": [np.nan] * 24})])
+def test_nothing_said_of_any_nodule_is_refused_with_the_cure(said: pd.DataFrame | None) -> None:
+    with pytest.raises(AnnotationError, match="judged_by: picture"):
+        train_malignancy_model(CropClassifier(first_channels=2), _crops(), SETTINGS, said=said)
