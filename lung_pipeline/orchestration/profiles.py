@@ -33,7 +33,6 @@ DEMO: Profile = {
         "depth": 3,
         "malignant_share": 0.45,
         "benign_share": 0.45,
-        "judged_by": "characteristics",
     },
 }
 """Learns phantoms on two cores in about two minutes; shows that all works, and little else."""
