@@ -65,6 +65,8 @@ def score_findings(
     if scored.card.details is not None:
         freeze(home, scored.card.models, scored.card.details)
     run.log_metrics(scored.card.metrics())
+    # By these MLflow's compare view tells whose figures stand side by side.
+    run.set_tags({f"model.{step}": label for step, label in scored.card.models.items()})
     run.log_folder(scored.folder, "scorecard")
     return scored
 
