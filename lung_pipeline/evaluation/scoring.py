@@ -10,12 +10,11 @@ from typing import Any
 
 from lung_pipeline.annotations.splits import TEST, VALIDATION
 from lung_pipeline.errors import SettingError
-from lung_pipeline.evaluation.defaults import MAX_FP_PER_SCAN
 from lung_pipeline.evaluation.details import details_of
 from lung_pipeline.evaluation.detection.froc import Froc, at_threshold, froc
 from lung_pipeline.evaluation.gather import Evaluation
 from lung_pipeline.evaluation.operating_point.confusion import things_seen
-from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
+from lung_pipeline.evaluation.operating_point.targets import DEFAULT_TARGET, Target
 from lung_pipeline.evaluation.operating_point.thresholds import Thresholds, solve
 from lung_pipeline.evaluation.ranking.malignancy import malignancy_figures
 from lung_pipeline.evaluation.scorecard import Scorecard, build_scorecard
@@ -23,11 +22,11 @@ from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.ranking import RANGE_MM
 
 
-def choose_thresholds(deciding: Evaluation, max_fp_per_scan: float) -> Thresholds:
-    """The operating point by a part that is not scored: finds most within the false positives."""
+def choose_thresholds(deciding: Evaluation, target: Target) -> Thresholds:
+    """The operating point for a target, by a part that is not scored."""
     matches, num_series = deciding.matched(), len(deciding.series)
     things = things_seen(deciding.nodules, deciding.findings, matches, num_series)
-    return solve(things, MaxFalsePositives(max_fp_per_scan))
+    return solve(things, target)
 
 
 def score(
@@ -38,7 +37,7 @@ def score(
     provenance: dict[str, Any],
     made_at: str,
     part: str = TEST,
-    max_fp_per_scan: float = MAX_FP_PER_SCAN,
+    target: Target = DEFAULT_TARGET,
 ) -> tuple[Scorecard, Froc]:
     """Score one part of the patients at a threshold chosen on the validation part.
 
@@ -51,7 +50,7 @@ def score(
         provenance: what made it.
         made_at: when, in ISO 8601.
         part: the part to score.
-        max_fp_per_scan: what the threshold is chosen for.
+        target: what the thresholds are chosen for.
 
     Raises:
         SettingError: the part has no patient.
@@ -59,7 +58,7 @@ def score(
             probability that its models should give.
     """
     deciding = evaluation.of_part(VALIDATION)
-    thresholds = choose_thresholds(deciding, max_fp_per_scan)
+    thresholds = choose_thresholds(deciding, target)
     scored = evaluation.of_part(part)
     num_series = len(scored.series)
     _refuse_empty(scored, part)

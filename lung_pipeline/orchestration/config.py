@@ -87,6 +87,18 @@ class ScoringConfig(SubsetsConfig):
     )
 
 
+class TargetConfig(ScoringConfig):
+    """For what the operating point of a scorecard is chosen."""
+
+    min_malignant_sensitivity: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Instead: at least this share of malignant nodules found and predicted "
+        "malignant, such as 0.95, with the fewest false alarms; 0: as max_fp_per_scan says.",
+    )
+
+
 class PromotionConfig(ScoringConfig):
     """What a challenger has to show before it becomes the champion."""
 

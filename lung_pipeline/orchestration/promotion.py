@@ -162,7 +162,10 @@ def _not_comparable(problem: ModelError) -> Verdict:
 
 
 def _scored(case: Case, evaluation: Evaluation) -> Scored:
-    return score_and_keep(case.home, evaluation, VALIDATION, case.max_fp_per_scan)
+    from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
+
+    target = MaxFalsePositives(case.max_fp_per_scan)
+    return score_and_keep(case.home, evaluation, VALIDATION, target)
 
 
 def _versions(models: ModelSet) -> dict[str, int]:

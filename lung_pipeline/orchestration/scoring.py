@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from lung_pipeline.evaluation.comparison.systems import System
     from lung_pipeline.evaluation.detection.froc import Froc
     from lung_pipeline.evaluation.gather import Evaluation
+    from lung_pipeline.evaluation.operating_point.targets import Target
     from lung_pipeline.evaluation.scorecard import Scorecard
+    from lung_pipeline.orchestration.config import TargetConfig
     from lung_pipeline.tracking.runs import Run
 
 Tell = Callable[[str], None]
@@ -52,7 +54,7 @@ class Scored:
 
 
 def score_findings(
-    home: Home, subsets: Sequence[str], part: str, max_fp_per_scan: float, run: Run
+    home: Home, subsets: Sequence[str], part: str, target: Target, run: Run
 ) -> Scored:
     """Score stored findings; the scorecard is written below the home and logged to the run.
 
@@ -61,7 +63,7 @@ def score_findings(
     from lung_pipeline.evaluation.gather import gather
     from lung_pipeline.tracking.frozen import freeze
 
-    scored = score_and_keep(home, gather(home, subsets), part, max_fp_per_scan)
+    scored = score_and_keep(home, gather(home, subsets), part, target)
     if scored.card.details is not None:
         freeze(home, scored.card.models, scored.card.details)
     run.log_metrics(scored.card.metrics())
@@ -71,12 +73,23 @@ def score_findings(
     return scored
 
 
-def score_and_keep(home: Home, evaluation: Evaluation, part: str, max_fp_per_scan: float) -> Scored:
+def target_of(config: TargetConfig) -> Target:
+    """What the thresholds are chosen for, as a person set it."""
+    from lung_pipeline.evaluation.operating_point import targets
+
+    if config.min_malignant_sensitivity:
+        return targets.MinMalignantSensitivity(
+            config.min_malignant_sensitivity, config.max_fp_per_scan
+        )
+    return targets.MaxFalsePositives(config.max_fp_per_scan)
+
+
+def score_and_keep(home: Home, evaluation: Evaluation, part: str, target: Target) -> Scored:
     """Score one part; the scorecard and the findings behind it are written below the home."""
     from lung_pipeline.evaluation.comparison.systems import System, keep_system
     from lung_pipeline.reporting.scorecard_page import write_scorecard_page
 
-    card, curve = _score(home, evaluation, part, max_fp_per_scan)
+    card, curve = _score(home, evaluation, part, target)
     folder = home.scorecards / card.name
     write_scorecard_page(card, folder / "scorecard.html", froc=curve)
     with written_whole(folder / "scorecard.json") as temporary:
@@ -111,12 +124,12 @@ def champion_evaluation(
 
 def score_validation(home: Home, evaluation: Evaluation, max_fp_per_scan: float) -> Scorecard:
     """The scorecard of the validation part, as promotions and nights look at it."""
-    return _score(home, evaluation, VALIDATION, max_fp_per_scan)[0]
+    from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
+
+    return _score(home, evaluation, VALIDATION, MaxFalsePositives(max_fp_per_scan))[0]
 
 
-def _score(
-    home: Home, evaluation: Evaluation, part: str, max_fp_per_scan: float
-) -> tuple[Scorecard, Froc]:
+def _score(home: Home, evaluation: Evaluation, part: str, target: Target) -> tuple[Scorecard, Froc]:
     from lung_pipeline.evaluation.scoring import score
     from lung_pipeline.evaluation.split_certificate import split_certificate
     from lung_pipeline.learning.machine import library_versions
@@ -126,7 +139,7 @@ def _score(
         "code": code_version(),
         "libraries": library_versions(),
         "candidates": candidates_fingerprint(home, evaluation.subsets),
-        "max_fp_per_scan": max_fp_per_scan,
+        "target": target.in_words(),
     }
     return score(
         evaluation,
@@ -135,7 +148,7 @@ def _score(
         provenance=provenance,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         part=part,
-        max_fp_per_scan=max_fp_per_scan,
+        target=target,
     )
 
 

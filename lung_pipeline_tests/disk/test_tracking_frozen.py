@@ -12,6 +12,7 @@ import pytest
 
 from lung_pipeline.evaluation.details import Details
 from lung_pipeline.evaluation.gather import Evaluation
+from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
 from lung_pipeline.evaluation.operating_point.thresholds import Thresholds
 from lung_pipeline.evaluation.scoring import score
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
@@ -49,7 +50,9 @@ def _details(malignant_score: float) -> Details:
     models = {"segmentation": "s", "nodule": "n", "malignancy": "m"}
     evaluation = Evaluation(("subset0",), series, nodules, findings, None, models)
     split = SplitCertificate({}, {}, 0)
-    card, _ = score(evaluation, split, name="a", provenance={}, made_at="now", max_fp_per_scan=0.5)
+    card, _ = score(
+        evaluation, split, name="a", provenance={}, made_at="now", target=MaxFalsePositives(0.5)
+    )
     assert card.details is not None
     return card.details
 

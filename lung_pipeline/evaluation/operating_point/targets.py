@@ -74,3 +74,7 @@ def _check(holds: bool, value: float, rule: str, example: str) -> None:
     if not holds:
         cure = f"Give a number such as {example}."
         raise SettingError(value=value, place="target of the operating point", rule=rule, cure=cure)
+
+
+DEFAULT_TARGET: Target = MaxFalsePositives()
+"""What thresholds are chosen for where nothing else is said."""

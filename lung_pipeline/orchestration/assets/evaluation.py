@@ -6,7 +6,7 @@ import dagster as dg
 from lung_pipeline.annotations.splits import TEST, VALIDATION
 from lung_pipeline.orchestration.assets.data import candidates, hu_volumes
 from lung_pipeline.orchestration.assets.patients import findings
-from lung_pipeline.orchestration.config import NightConfig, PromotionConfig, ScoringConfig
+from lung_pipeline.orchestration.config import NightConfig, PromotionConfig, TargetConfig
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.promotion import decide
@@ -14,17 +14,17 @@ from lung_pipeline.orchestration.promotion_records import Case
 from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
 from lung_pipeline.orchestration.revalidation import night_settings, revalidate
 from lung_pipeline.orchestration.scorecard_metadata import scorecard_metadata
-from lung_pipeline.orchestration.scoring import score_findings
+from lung_pipeline.orchestration.scoring import score_findings, target_of
 from lung_pipeline.orchestration.training import subsets_to_use
 from lung_pipeline.tracking.names import SCORING
 
 GROUP = "evaluation"
 
 
-@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="2", deps=[findings, candidates])
+@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="3", deps=[findings, candidates])
 def scorecard(
     context: dg.AssetExecutionContext,
-    config: ScoringConfig,
+    config: TargetConfig,
     home: HomeResource,
     tracking: TrackingResource,
 ) -> dg.MaterializeResult:
@@ -32,7 +32,7 @@ def scorecard(
     opened = home.open()
     subsets = subsets_to_use(context, config, opened.findings)
     with tracking.run(context, SCORING, {"part": TEST, "subsets": subsets}) as run:
-        scored = score_findings(opened, subsets, TEST, config.max_fp_per_scan, run)
+        scored = score_findings(opened, subsets, TEST, target_of(config), run)
     card, folder = scored.card, scored.folder
     return result(
         scored.fingerprint,

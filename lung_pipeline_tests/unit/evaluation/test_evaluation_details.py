@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.evaluation.gather import Evaluation
+from lung_pipeline.evaluation.operating_point.targets import (
+    MaxFalsePositives,
+    MinMalignantSensitivity,
+)
 from lung_pipeline.evaluation.scorecard import Scorecard
 from lung_pipeline.evaluation.scoring import score
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
@@ -53,7 +57,7 @@ def _card(evaluation: Evaluation) -> Scorecard:
         name="a name",
         provenance={},
         made_at="2026-01-02T03:04:05Z",
-        max_fp_per_scan=0.5,
+        target=MaxFalsePositives(0.5),
     )[0]
 
 
@@ -135,3 +139,20 @@ def test_the_record_goes_through_json_and_back() -> None:
 )
 def test_all_figures_have_a_name_for_the_tracker(name: str) -> None:
     assert name in _card(_evaluation()).metrics()
+
+
+def test_the_target_may_be_malignant_nodules_instead() -> None:
+    card, _ = score(
+        _evaluation(),
+        SPLIT,
+        name="a name",
+        provenance={},
+        made_at="2026-01-02T03:04:05Z",
+        target=MinMalignantSensitivity(1.0),
+    )
+    assert card.details is not None
+    # Of validation's malignant nodules, all of even scans, none is below .9; of the false alarms
+    # the false positives at .6 go, and the benign nodules at .9 stay.
+    assert card.details.thresholds.malignancy == 0.9
+    assert card.details.thresholds.on_validation.malignant_sensitivity == 1.0
+    assert "at least 1 of all malignant nodules" in card.detection.how_chosen

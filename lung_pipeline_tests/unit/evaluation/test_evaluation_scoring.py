@@ -21,6 +21,7 @@ import pytest
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.evaluation.gather import Evaluation
+from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
 from lung_pipeline.evaluation.scorecard import Scorecard
 from lung_pipeline.evaluation.scoring import choose_thresholds, score
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
@@ -89,7 +90,7 @@ def _card(evaluation: Evaluation, part: str = "test", max_fp_per_scan: float = 0
         provenance={"code": "abc"},
         made_at="2026-01-02T03:04:05Z",
         part=part,
-        max_fp_per_scan=max_fp_per_scan,
+        target=MaxFalsePositives(max_fp_per_scan),
     )
     return card
 
@@ -98,7 +99,9 @@ def _card(evaluation: Evaluation, part: str = "test", max_fp_per_scan: float = 0
 def test_threshold_is_the_loosest_within_the_allowed_false_positives(
     max_fp_per_scan: float, threshold: float
 ) -> None:
-    chosen = choose_thresholds(_evaluation().of_part("validation"), max_fp_per_scan)
+    chosen = choose_thresholds(
+        _evaluation().of_part("validation"), MaxFalsePositives(max_fp_per_scan)
+    )
     assert chosen.nodule == threshold
     assert f"at most {max_fp_per_scan:g} false positives a scan" in chosen.how
     assert "on 2 series of the validation part" in chosen.how
@@ -194,7 +197,8 @@ def test_validation_part_without_nodules_leaves_the_even_threshold() -> None:
 def test_validation_part_whose_nodules_were_all_missed_leaves_the_strictest_threshold() -> None:
     findings = _findings()
     chosen = choose_thresholds(
-        _evaluation(findings=findings[findings["x_mm"] == 50.0]).of_part("validation"), 0.0
+        _evaluation(findings=findings[findings["x_mm"] == 50.0]).of_part("validation"),
+        MaxFalsePositives(0.0),
     )
     # Nothing found is on a nodule; the strictest threshold that finds anything is nearest.
     assert chosen.nodule == 0.8
