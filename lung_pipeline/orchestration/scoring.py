@@ -58,7 +58,7 @@ def score_findings(
 ) -> Scored:
     """Score stored findings; the scorecard is written below the home and logged to the run.
 
-    What was chosen on the validation part is frozen beside the models' weights.
+    What was chosen on the validation part is frozen with the models.
     """
     from lung_pipeline.evaluation.gather import gather
     from lung_pipeline.tracking.frozen import freeze

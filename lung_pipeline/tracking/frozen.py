@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was chosen for a set of models on the validation part, frozen beside their weights.
+"""What was chosen for a set of models on the validation part, frozen with each of its versions.
 
-The thresholds are of the set, so each of its models has them and the names of all; a calibrator is
-of one model. A later score of the same set replaces both, of another set replaces the thresholds.
+Thresholds and calibrators fit the findings of one set: another segmentation gives a nodule model
+other candidates. So they lie in the run of each version under the key of the set, and a version
+that is shared by two sets keeps both choices. They do not lie in the model's own folder, which
+stays as its training wrote it to the byte.
 
-Belongs here: which file lies with which model. Does not belong here: how they are chosen
-(``evaluation/scoring.py``).
+Belongs here: where a choice is kept, and until when it may change. Does not belong here: how it is
+made (``evaluation/scoring.py``).
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.registry import find_labelled, keep_with
+from lung_pipeline.tracking.registry import find_labelled, keep_in_run
+from lung_pipeline.tracking.sets import key_of, was_promoted
 
 if TYPE_CHECKING:
     from lung_pipeline.evaluation.details import Details
 
-OPERATING_POINT, CALIBRATOR = "operating_point.json", "calibrator.json"
-"""The files in a model's folder."""
+FROZEN, OPERATING_POINT, CALIBRATOR = "frozen", "operating_point.json", "calibrator.json"
+"""The folder in a version's run, below it one for each set, and the files of a set."""
 
 
-def freeze(home: Home, labels: Mapping[str, str], details: Details) -> tuple[str, ...]:
-    """Keep thresholds and calibrators in the folders of the models they were chosen for.
+def freeze(home: Home, labels: Mapping[str, str], details: Details) -> bool:
+    """Keep thresholds and calibrators with the versions of the set they were chosen for.
+
+    A later score of the set replaces them until it is promoted; from then on they stay.
 
     Args:
         home: whose registry.
@@ -33,20 +38,21 @@ def freeze(home: Home, labels: Mapping[str, str], details: Details) -> tuple[str
         details: what was chosen.
 
     Returns:
-        The steps whose model is registered; one read from a folder is left as it is.
+        Whether they were kept: not of a set that was promoted, nor with a model that is read from a
+        folder.
     """
+    found = {step: find_labelled(home, step, label) for step, label in labels.items()}
+    models = {step: model for step, model in found.items() if model is not None}
+    if len(models) < len(found) or was_promoted(home, models):
+        return False
+    folder = f"{FROZEN}/{key_of(models)}"
     point = {**details.thresholds.as_json(), "models": dict(labels)}
-    frozen = []
-    for step, label in labels.items():
-        model = find_labelled(home, step, label)
-        if model is None:
-            continue
-        keep_with(home, model, OPERATING_POINT, _as_text(point))
+    for step, model in models.items():
+        keep_in_run(home, model, f"{folder}/{OPERATING_POINT}", _as_text(point))
         if step in details.calibration:
-            calibrator = details.calibration[step].calibrator
-            keep_with(home, model, CALIBRATOR, _as_text(calibrator.as_json()))
-        frozen.append(step)
-    return tuple(frozen)
+            calibrator = details.calibration[step].calibrator.as_json()
+            keep_in_run(home, model, f"{folder}/{CALIBRATOR}", _as_text(calibrator))
+    return True
 
 
 def _as_text(record: Mapping[str, Any]) -> str:

@@ -94,9 +94,9 @@ def find_labelled(home: Home, step: str, label: str) -> ModelVersion | None:
     return None
 
 
-def keep_with(home: Home, model: ModelVersion, name: str, text: str) -> None:
-    """Keep a small file in a version's folder, beside its weights; a former one is replaced."""
-    connect(home).log_text(model.run_id, text, f"{_FOLDER}/{name}")
+def keep_in_run(home: Home, model: ModelVersion, path: str, text: str) -> None:
+    """Keep a small file with the run that made a version; a former one is replaced."""
+    connect(home).log_text(model.run_id, text, path)
 
 
 def find_in_use(home: Home, step: str) -> ModelVersion | None:

@@ -53,6 +53,12 @@ def make_champions(home: Home, models: ModelSet, promoted_at: str) -> str:
     return key
 
 
+def was_promoted(home: Home, models: ModelSet) -> bool:
+    """Whether these models were promoted as one set, today's champion or a former one."""
+    wanted = promoted_tag(key_of(models))
+    return all(wanted in _promoted_tags(home, model) for model in models.values())
+
+
 def record_decision(home: Home, models: ModelSet, in_words: str, run_id: str) -> None:
     """Keep a decision about a set, and the MLflow run it was taken in, on each of its versions."""
     key = key_of(models)
@@ -69,9 +75,8 @@ def refuse_mixed_champions(home: Home) -> None:
         ModelError: they do not share the tag of their set.
     """
     champions = set_of(home, CHAMPION)
-    wanted = promoted_tag(key_of(champions))
-    tags = {step: _promoted_tags(home, model) for step, model in champions.items()}
-    if not any(tags.values()) or all(wanted in of for of in tags.values()):
+    is_tagged = any(_promoted_tags(home, model) for model in champions.values())
+    if not is_tagged or was_promoted(home, champions):
         return
     raise ModelError(
         value=", ".join(model.label for model in champions.values()),

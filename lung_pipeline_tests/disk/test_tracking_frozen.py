@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was chosen on the validation part lies beside the weights it was chosen for."""
+"""What was chosen on the validation part stays with the set of models it was chosen for."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,12 @@ from lung_pipeline.evaluation.scoring import score
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.home import Home
 from lung_pipeline.learning.calibrators import calibrator_from_json
-from lung_pipeline.tracking.frozen import CALIBRATOR, OPERATING_POINT, freeze
+from lung_pipeline.tracking.frozen import CALIBRATOR, FROZEN, OPERATING_POINT, freeze
 from lung_pipeline.tracking.names import CHALLENGER
 from lung_pipeline.tracking.registry import ModelVersion, fetch, register
 from lung_pipeline.tracking.runs import run
+from lung_pipeline.tracking.server import connect
+from lung_pipeline.tracking.sets import key_of, make_champions
 
 
 @pytest.fixture
@@ -32,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def _registered(home: Home, folder: Path, step: str) -> ModelVersion:
+def _registered(home: Home, folder: Path, step: str, weights: str = "one") -> ModelVersion:
     with run(home, f"lung-{step}", "training") as opened:
-        return register(opened, step, folder, f"{step}0123456789abcdef", CHALLENGER)
+        return register(opened, step, folder, f"{weights}-{step}", CHALLENGER)
 
 
 def _details(malignant_score: float) -> Details:
@@ -57,39 +60,79 @@ def _details(malignant_score: float) -> Details:
     return card.details
 
 
+def _registered_set(home: Home, folder: Path, *steps: str) -> dict[str, ModelVersion]:
+    return {step: _registered(home, folder, step) for step in steps}
+
+
+def _labels(models: dict[str, ModelVersion]) -> dict[str, str]:
+    return {step: model.label for step, model in models.items()}
+
+
+def _kept(home: Home, model: ModelVersion, key: str) -> dict[str, Any]:
+    """What is frozen of a set in the run of a version, by file."""
+    client = connect(home)
+    entries = client.list_artifacts(model.run_id, f"{FROZEN}/{key}")
+    texts = (
+        Path(client.download_artifacts(model.run_id, entry.path)).read_text() for entry in entries
+    )
+    names = (Path(entry.path).name for entry in entries)
+    return {name: json.loads(text) for name, text in zip(names, texts, strict=True)}
+
+
 def test_thresholds_lie_with_every_model_of_the_set_and_calibrators_with_their_own(
     mlflow_home: Home, folder: Path
 ) -> None:
-    steps = ("segmentation", "nodule", "malignancy")
-    made = {step: _registered(mlflow_home, folder, step) for step in steps}
-    labels = {step: model.label for step, model in made.items()}
+    made = _registered_set(mlflow_home, folder, "segmentation", "nodule", "malignancy")
     details = _details(0.7)
-    assert freeze(mlflow_home, labels, details) == steps
+    assert freeze(mlflow_home, _labels(made), details)
     for step, model in made.items():
-        kept = fetch(mlflow_home, model.uri)
-        point = json.loads((kept / OPERATING_POINT).read_text())
-        assert point.pop("models") == labels
+        kept = _kept(mlflow_home, model, key_of(made))
+        assert (CALIBRATOR in kept) == (step != "segmentation")
+        point = kept[OPERATING_POINT]
+        assert point.pop("models") == _labels(made)
         assert Thresholds.from_json(point) == details.thresholds
-        assert (kept / CALIBRATOR).exists() == (step != "segmentation")
-        assert (kept / "model.json").read_text() == "{}"
-    of_nodule = fetch(mlflow_home, made["nodule"].uri) / CALIBRATOR
-    found = calibrator_from_json(json.loads(of_nodule.read_text()))
-    assert found == details.calibration["nodule"].calibrator
+        # What a night hashes stays as the training wrote it.
+        assert {path.name for path in fetch(mlflow_home, model.uri).iterdir()} == {"model.json"}
+    of_nodule = _kept(mlflow_home, made["nodule"], key_of(made))[CALIBRATOR]
+    assert calibrator_from_json(of_nodule) == details.calibration["nodule"].calibrator
 
 
-def test_a_later_score_replaces_what_was_frozen(mlflow_home: Home, folder: Path) -> None:
-    model = _registered(mlflow_home, folder, "nodule")
-    labels = {"nodule": model.label}
-    freeze(mlflow_home, labels, _details(0.7))
-    later = _details(0.3)
-    freeze(mlflow_home, labels, later)
-    point = json.loads((fetch(mlflow_home, model.uri) / OPERATING_POINT).read_text())
-    assert point["on_validation"]["malignant"]["predicted_malignant"] == 0
-    assert later.confusion.malignant.predicted_malignant == 0
+def _called_malignant(home: Home, model: ModelVersion, key: str) -> int:
+    point = _kept(home, model, key)[OPERATING_POINT]
+    return int(point["on_validation"]["malignant"]["predicted_malignant"])
 
 
-def test_a_model_that_is_not_registered_is_left_as_it_is(mlflow_home: Home, folder: Path) -> None:
-    model = _registered(mlflow_home, folder, "nodule")
-    labels = {"segmentation": "/some/folder", "nodule": f"{model.label} of long ago"}
-    assert freeze(mlflow_home, labels, _details(0.7)) == ()
-    assert {path.name for path in fetch(mlflow_home, model.uri).iterdir()} == {"model.json"}
+def test_a_later_score_replaces_what_was_frozen_until_the_set_is_promoted(
+    mlflow_home: Home, folder: Path
+) -> None:
+    made = _registered_set(mlflow_home, folder, "nodule")
+    labels, key = _labels(made), key_of(made)
+    assert freeze(mlflow_home, labels, _details(0.7))
+    assert _called_malignant(mlflow_home, made["nodule"], key) == 2
+    assert freeze(mlflow_home, labels, _details(0.3))
+    assert _called_malignant(mlflow_home, made["nodule"], key) == 0
+    make_champions(mlflow_home, made, "2026-01-02T03:04:05+00:00")
+    assert not freeze(mlflow_home, labels, _details(0.7))
+    assert _called_malignant(mlflow_home, made["nodule"], key) == 0
+
+
+def test_a_version_of_two_sets_keeps_what_was_chosen_for_each(
+    mlflow_home: Home, folder: Path
+) -> None:
+    first = _registered_set(mlflow_home, folder, "nodule", "malignancy")
+    freeze(mlflow_home, _labels(first), _details(0.7))
+    make_champions(mlflow_home, first, "2026-01-02T03:04:05+00:00")
+    # Only malignancy is trained anew: the challenger shares the champion's nodule model.
+    second = {**first, "malignancy": _registered(mlflow_home, folder, "malignancy", "other")}
+    assert freeze(mlflow_home, _labels(second), _details(0.3))
+    assert _called_malignant(mlflow_home, first["nodule"], key_of(first)) == 2
+    assert _called_malignant(mlflow_home, first["nodule"], key_of(second)) == 0
+
+
+def test_a_set_with_a_model_that_is_not_registered_is_left_as_it_is(
+    mlflow_home: Home, folder: Path
+) -> None:
+    made = _registered_set(mlflow_home, folder, "nodule")
+    labels = {"segmentation": "/some/folder", **_labels(made)}
+    assert not freeze(mlflow_home, labels, _details(0.7))
+    assert connect(mlflow_home).list_artifacts(made["nodule"].run_id, FROZEN) == []
