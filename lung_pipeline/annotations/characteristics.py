@@ -44,11 +44,17 @@ def described(index: pd.DataFrame, reads: pd.DataFrame) -> pd.DataFrame:
         One row for each of the index, in its order, with the columns of ``LEARNED``: means over the
         readers who gave the characteristic; NaN where none did, and of what is no nodule.
     """
+    found = readers_means(index, reads)
+    log2_diameter = np.log2(index["diameter_mm"].to_numpy(dtype=np.float64))
+    return found.assign(**{LOG2_DIAMETER: log2_diameter})[list(LEARNED)]
+
+
+def readers_means(index: pd.DataFrame, reads: pd.DataFrame) -> pd.DataFrame:
+    """As ``described``, without the diameter; the index needs none."""
     by_nodule = _numbers(reads).groupby([reads[name] for name in _NODULE]).mean()
     # A nodule without marks has the number -1, which no read has.
     found = index[_NODULE].merge(by_nodule, how="left", left_on=_NODULE, right_index=True)
-    log2_diameter = np.log2(index["diameter_mm"].to_numpy(dtype=np.float64))
-    return found.assign(**{LOG2_DIAMETER: log2_diameter})[list(LEARNED)].reset_index(drop=True)
+    return found[list(by_nodule)].reset_index(drop=True)
 
 
 def _numbers(reads: pd.DataFrame) -> pd.DataFrame:

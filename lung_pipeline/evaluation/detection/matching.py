@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lung_pipeline.annotations.luna import EXCLUDED_DIAMETER_MM
 from lung_pipeline.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 HIT, DOUBLE_HIT, EXCLUDED, FALSE_POSITIVE = "hit", "double hit", "excluded", "false positive"
 """The four fates of a finding."""
-
-UNMEASURED_DIAMETER_MM = 10.0
-"""Stands for a negative diameter: LUNA16 writes -1 for marks nobody measured, and reads 10 mm."""
 
 _CENTER = ["x_mm", "y_mm", "z_mm"]
 
@@ -155,7 +153,7 @@ def _pairs(
     from scipy.spatial import cKDTree
 
     diameter_mm = _finite(marks, ["diameter_mm"], name)[:, 0]
-    radius_mm = np.where(diameter_mm < 0, UNMEASURED_DIAMETER_MM, diameter_mm) / 2
+    radius_mm = np.where(diameter_mm < 0, EXCLUDED_DIAMETER_MM, diameter_mm) / 2
     centers = _points(marks, codes, name)
     # The search takes a hair too much; the strict comparison below decides.
     near = cKDTree(found_at).query_ball_point(centers, radius_mm * (1 + 1e-9))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.annotations.reads import NOT_RATED
+from lung_pipeline.annotations.characteristics import CALCIFIED as SHARE_CALCIFIED
+from lung_pipeline.annotations.characteristics import readers_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,30 +31,18 @@ DENSITIES = (SOLID, PART_SOLID, GROUND_GLASS, CALCIFIED, UNKNOWN)
 SOLID_FROM, PART_SOLID_FROM = 4.0, 2.0
 """Mean textures from which on a nodule is solid, or part-solid."""
 
-_NO_CALCIFICATION = 6
-
-_KEY = ["series_uid", "lidc_nodule"]
-
 
 def densities(nodules: pd.DataFrame, reads: pd.DataFrame) -> npt.NDArray[np.object_]:
     """One of ``DENSITIES`` for each nodule, in the order of the rows.
 
     Args:
         nodules: columns series_uid and lidc_nodule (``NO_CONTOURS`` where none).
-        reads: one row a reader's mark: series_uid, lidc_nodule, texture, calcification; a rating
-            of ``NOT_RATED`` is none.
+        reads: ``reads.reads_table`` of as many series as there are.
     """
-    rated = reads.assign(
-        texture=reads["texture"].where(reads["texture"] != NOT_RATED),
-        calcified=(reads["calcification"] < _NO_CALCIFICATION)
-        .astype("float64")
-        .where(reads["calcification"] != NOT_RATED),
-    )
-    means = rated.groupby(_KEY, as_index=False)[["texture", "calcified"]].mean()
-    of_nodule = nodules[_KEY].merge(means, on=_KEY, how="left")
-    texture = of_nodule["texture"].to_numpy(dtype=np.float64)
+    said = readers_means(nodules, reads)
+    texture = said["texture"].to_numpy(dtype=np.float64)
     choices = {
-        CALCIFIED: of_nodule["calcified"].to_numpy(dtype=np.float64) > 0.5,
+        CALCIFIED: said[SHARE_CALCIFIED].to_numpy(dtype=np.float64) > 0.5,
         SOLID: texture >= SOLID_FROM,
         PART_SOLID: texture >= PART_SOLID_FROM,
         GROUND_GLASS: np.isfinite(texture),

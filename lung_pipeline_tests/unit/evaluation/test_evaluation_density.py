@@ -18,13 +18,17 @@ from lung_pipeline.evaluation.lost_nodules.density import (
 NONE = 6
 """LIDC's calcification where there is none."""
 
+_COLUMNS = ["series_uid", "lidc_nodule", "texture", "calcification"]
+
+
+def _reads(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
+    """A table of reads whose readers gave no word on the nodule's outline."""
+    return pd.DataFrame(list(rows), columns=_COLUMNS).assign(spiculation=0, lobulation=0)
+
 
 def _of(*ratings: tuple[int, int]) -> str:
     """The density of one nodule whose readers gave (texture, calcification)."""
-    reads = pd.DataFrame(
-        [("a", 3, *rating) for rating in ratings],
-        columns=["series_uid", "lidc_nodule", "texture", "calcification"],
-    )
+    reads = _reads(*(("a", 3, *rating) for rating in ratings))
     (density,) = densities(pd.DataFrame({"series_uid": ["a"], "lidc_nodule": [3]}), reads)
     return str(density)
 
@@ -70,10 +74,7 @@ def test_reader_who_rated_nothing_has_no_vote() -> None:
 
 
 def test_nodules_keep_their_order_and_those_without_reads_are_unknown() -> None:
-    reads = pd.DataFrame(
-        [("a", 0, 5, NONE), ("b", 0, 1, NONE), ("a", 1, 3, NONE)],
-        columns=["series_uid", "lidc_nodule", "texture", "calcification"],
-    )
+    reads = _reads(("a", 0, 5, NONE), ("b", 0, 1, NONE), ("a", 1, 3, NONE))
     nodules = pd.DataFrame(
         [("b", 0), ("a", 1), ("c", -1), ("a", 0), ("a", -1)], columns=["series_uid", "lidc_nodule"]
     )
