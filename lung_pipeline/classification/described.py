@@ -80,8 +80,11 @@ class DescribingClassifier(CropNetwork):
         nn.init.zeros_(self.head.bias)
         self.mean: Tensor
         self.spread: Tensor
+        self.is_size: Tensor
         self.register_buffer("mean", torch.zeros(num))
         self.register_buffer("spread", torch.ones(num))
+        is_size = torch.tensor([float(name == LOG2_DIAMETER) for name in characteristics])
+        self.register_buffer("is_size", is_size, persistent=False)
 
     @classmethod
     def seeing_with(
@@ -133,15 +136,11 @@ class DescribingClassifier(CropNetwork):
 
     def weights(self) -> Tensor:
         """How much each characteristic counts while they are learned, (number of them,)."""
-        return 1 + (SIZE_WEIGHT - 1) * self._is_size()
+        return 1 + (SIZE_WEIGHT - 1) * self.is_size
 
     def _as_size(self, grown: Tensor) -> Tensor:
         """The growth in standard units in the diameter's place, and 0 elsewhere, (batch, n)."""
-        return grown[:, None] / self.spread * self._is_size()
-
-    def _is_size(self) -> Tensor:
-        names = self.architecture["characteristics"]
-        return torch.tensor([float(name == LOG2_DIAMETER) for name in names]).to(self.spread)
+        return grown[:, None] / self.spread * self.is_size
 
     def describe(self, crops_hu: Tensor) -> Tensor:
         """The characteristics in their own units, (batch, number of characteristics)."""
