@@ -8,14 +8,11 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
-import torch
-from torch import Tensor, nn
+from dense_networks import dense_models
 
 from lung_pipeline.annotations.subset import SERIES
-from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.reading import sha256_of
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding
-from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.patient import Rule
 from lung_pipeline.diagnosis.subset import (
     diagnose_subset,
@@ -26,39 +23,9 @@ from lung_pipeline.diagnosis.subset import (
 )
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
-from lung_pipeline.segmentation.unet import CONTEXT_SLICES
 from lung_pipeline.tables import read_origin, read_table, write_table
 
 NAMED = {"segmentation": "lung-segmentation v1 (aa)", "nodule": "lung-nodule v1 (bb)"}
-
-
-class MarksDense(nn.Module):
-    """In place of a U-Net: marks what is denser than -300 HU in the middle slice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.above_hu = nn.Parameter(torch.tensor(-300.0))
-
-    def forward(self, slices_hu: Tensor) -> Tensor:
-        return slices_hu[:, CONTEXT_SLICES : CONTEXT_SLICES + 1] - self.above_hu
-
-
-class LooksAtCenter(nn.Module):
-    """In place of a classifier: even at ``even_hu`` in the middle voxel, surer when denser."""
-
-    def __init__(self, even_hu: float) -> None:
-        super().__init__()
-        self.even_hu = nn.Parameter(torch.tensor(even_hu))
-
-    def forward(self, crops_hu: Tensor) -> Tensor:
-        index, row, column = (size // 2 for size in CROP_SHAPE_IRC)
-        yes = (crops_hu[:, 0, index, row, column] - self.even_hu) / 50
-        return torch.stack([torch.zeros_like(yes), yes], dim=1)
-
-
-def _models(*, with_malignancy: bool = True) -> Models:
-    judge = LooksAtCenter(0.0) if with_malignancy else None
-    return Models(MarksDense(), LooksAtCenter(-100.0), judge)  # type: ignore[arg-type]
 
 
 def _sure(hu: float, even_hu: float) -> float:
@@ -67,7 +34,7 @@ def _sure(hu: float, even_hu: float) -> float:
 
 def test_each_ball_is_found_where_it_lies_with_its_size_and_density(own_ball_home: Home) -> None:
     told: list[str] = []
-    table, _ = find_in_subset(own_ball_home, "subset0", _models(), NAMED, told.append)
+    table, _ = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED, told.append)
     assert told == ["a1", "a2", "b1"]
     assert tuple(table.columns) == COLUMNS
     dense_a1 = table[(table["series_uid"] == "a1") & (table["nodule_probability"] > 0.9)]
@@ -88,19 +55,19 @@ def test_each_ball_is_found_where_it_lies_with_its_size_and_density(own_ball_hom
 
 
 def test_table_on_disk_names_its_models_and_repeats_its_fingerprint(own_ball_home: Home) -> None:
-    table, first = find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    table, first = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     pd.testing.assert_frame_equal(read_table(own_ball_home.findings("subset0")), table)
     assert models_of_findings(own_ball_home, "subset0") == NAMED
-    assert find_in_subset(own_ball_home, "subset0", _models(), NAMED)[1] == first
+    assert find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)[1] == first
     other = {**NAMED, "nodule": "lung-nodule v2 (cc)"}
-    assert find_in_subset(own_ball_home, "subset0", _models(), other)[1] != first
+    assert find_in_subset(own_ball_home, "subset0", dense_models(), other)[1] != first
 
 
 @pytest.mark.parametrize("with_malignancy", [True, False])
 def test_findings_come_back_from_the_disk_as_they_were(
     own_ball_home: Home, *, with_malignancy: bool
 ) -> None:
-    models = _models(with_malignancy=with_malignancy)
+    models = dense_models(with_malignancy=with_malignancy)
     found = [
         f
         for uid in ("a1", "a2", "b1")
@@ -116,7 +83,7 @@ def test_findings_come_back_from_the_disk_as_they_were(
 def test_patient_is_judged_over_all_series_and_one_without_findings_is_judged_too(
     own_ball_home: Home,
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Rule())
     assert (of_a.patient_id, of_a.series_uids, of_a.verdict) == ("A", ("a1", "a2"), "malignant")
     assert [finding.series_uid for finding in of_a.findings].count("a1") == 2
@@ -142,7 +109,7 @@ def test_patient_is_judged_over_all_series_and_one_without_findings_is_judged_to
 def test_thresholds_of_the_rule_decide_and_stand_beside_the_verdict(
     own_ball_home: Home, rule: Rule, verdict: str, num_nodules: int
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     diagnose_subset(own_ball_home, "subset0", rule)
     table = read_table(own_ball_home.diagnoses("subset0")).set_index("patient_id")
     assert (table["verdict"]["A"], table["num_nodules"]["A"]) == (verdict, num_nodules)
@@ -151,7 +118,7 @@ def test_thresholds_of_the_rule_decide_and_stand_beside_the_verdict(
 
 
 def test_row_of_a_patient_holds_the_figures_of_the_nodules_that_count(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     diagnose_subset(own_ball_home, "subset0", Rule())
     table = read_table(own_ball_home.diagnoses("subset0")).set_index("patient_id")
     assert table["num_series"].to_dict() == {"A": 2, "B": 1}
@@ -162,13 +129,13 @@ def test_row_of_a_patient_holds_the_figures_of_the_nodules_that_count(own_ball_h
 
 
 def test_without_a_malignancy_model_nodules_are_not_assessed(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(with_malignancy=False), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(with_malignancy=False), NAMED)
     (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Rule())
     assert (of_a.verdict, of_b.verdict) == ("not assessed", "no nodule")
 
 
 def test_fingerprint_of_diagnoses_follows_the_rule(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     _, first = diagnose_subset(own_ball_home, "subset0", Rule())
     assert diagnose_subset(own_ball_home, "subset0", Rule())[1] == first
     assert diagnose_subset(own_ball_home, "subset0", Rule(nodule_threshold=0.4))[1] != first
@@ -183,7 +150,7 @@ def test_diagnosis_before_findings_is_an_error_in_words(own_ball_home: Home) -> 
 def test_patients_of_other_volumes_than_there_are_now_are_refused(
     own_ball_home: Home, series: list[str]
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
     table = pd.DataFrame({"series_uid": series, "patient_id": "A", "part": "test"})
     write_table(table, own_ball_home.manifest(SERIES, "subset0"), {})
     with pytest.raises(StoreError, match="Materialize the candidates"):
