@@ -7,6 +7,9 @@ programming mistakes, which stay Python's own ``TypeError`` and friends.
 
 from __future__ import annotations
 
+_LONGEST_VALUE = 600
+"""Characters of a value that are told: a file from a stranger may bring a whole page of them."""
+
 
 class LungPipelineError(Exception):
     """Something a person can put right, told in one line."""
@@ -20,11 +23,21 @@ class LungPipelineError(Exception):
         """What must hold there, as a whole clause: "spacing must be positive"."""
         self.cure = cure
         """What to do about it, as a sentence."""
-        super().__init__(f"{self.place}: {rule}, got {value}. {cure}")
+        shown = str(value)
+        if len(shown) > _LONGEST_VALUE:
+            shown = shown[:_LONGEST_VALUE] + " ..."
+        super().__init__(in_one_line(f"{self.place}: {rule}, got {shown}. {cure}"))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Cross process borders: Dagster's steps and data workers send errors by pickle."""
         return _rebuild, (type(self), self.value, self.place, self.rule, self.cure)
+
+
+def in_one_line(text: str) -> str:
+    """Show line breaks and the terminal's own codes, which a hostile file may bring, as escapes."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _rebuild(
@@ -45,8 +58,16 @@ class SeriesError(ReadingError):
     """A DICOM folder that is not exactly one complete, evenly spaced CT series."""
 
 
+class ArchiveError(ReadingError):
+    """An archive that cannot be unpacked safely to exactly one scan."""
+
+
 class HounsfieldError(LungPipelineError):
     """Voxel values that are not Hounsfield units."""
+
+
+class QualityError(LungPipelineError):
+    """A scan that was read whole and yet is no chest CT the models may judge."""
 
 
 class StoreError(LungPipelineError):

@@ -1,41 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder of DICOM files as exactly one complete, evenly spaced CT series.
 
-Belongs here: which files belong together, and whether each is a whole CT slice. Does not belong
-here: what grid they make (``slice_stack``), and how a DICOM file is parsed: ``itk`` does that
-through GDCM, which takes a slope of 1 and an intercept of 0 where a file names no rescaling.
-Attributes: DICOM PS3.3, C.7.6.3 (image pixel) and C.8.2 (CT image).
+Belongs here: which files belong together. Does not belong here: whether one file is a CT slice
+(``dicom_header``), what grid they make (``slice_stack``), their pixels (``dicom_pixels``).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from lung_pipeline.ct import dicom_header
+from lung_pipeline.ct.dicom_header import Header, read_header, refuse_other_than_ct
+from lung_pipeline.ct.dicom_pixels import read_voxels_hu, refuse_other_length
 from lung_pipeline.ct.geometry import VoxelGrid
-from lung_pipeline.ct.itk import read_dicom_tags, read_slice_values
+from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.ct.payload import MOST_VOLUME_BYTES
 from lung_pipeline.ct.slice_stack import Slice, stack
+from lung_pipeline.ct.threads import each
 from lung_pipeline.errors import ReadingError, SeriesError
 
-_SERIES_UID, _MODALITY = "0020|000e", "0008|0060"
-_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
-_ROWS, _COLUMNS, _BITS_ALLOCATED = "0028|0010", "0028|0011", "0028|0100"
-
-_NAMES = {
-    _SERIES_UID: "SeriesInstanceUID",
-    _MODALITY: "Modality",
-    _POSITION: "ImagePositionPatient",
-    _ORIENTATION: "ImageOrientationPatient",
-    _PIXEL_SPACING: "PixelSpacing",
-    _ROWS: "Rows",
-    _COLUMNS: "Columns",
-    _BITS_ALLOCATED: "BitsAllocated",
-}
+MOST_SLICES = 5000
+"""The finest CT of a whole body has fewer; beyond it a folder holds many series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +39,10 @@ class Series:
 
     grid: VoxelGrid
     """The grid the slices make, before any turning."""
+
+    slice_thickness_mm: float | None = None
+    """The largest SliceThickness of the headers; None where none is given. Not the distance
+    between slices, which is the grid's: thick slices may overlap."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -69,22 +62,29 @@ def read_series(folder: Path) -> Series:
     """Read the headers of the one CT series in a folder; other files are passed over.
 
     Raises:
-        SeriesError: no series or several, not a CT, a slice that is missing, doubled, shifted or
-            unlike the others, slices that do not run along their normal (gantry tilt).
-        ReadingError: a file that is truncated or cannot be read.
+        SeriesError: no series or several, not a CT, a localiser, a slice that is missing, doubled,
+            shifted or unlike the others, slices that do not run along their normal (gantry tilt).
+        HounsfieldError: slices that do not say how their values become HU.
+        ReadingError: a file that is truncated or cannot be read, or packed in a way that is not.
     """
-    headers = {path: read_dicom_tags(path) for path in _dicom_files(folder)}
+    headers = each(read_header, _dicom_files(folder))
     series_uid = _only_series(folder, headers)
-    slices = (_slice(path, tags) for path, tags in headers.items())
-    return Series(series_uid, *stack(slices, folder))
+    for header in headers:
+        refuse_other_than_ct(header)
+    slices, grid = stack(each(_slice, headers), folder)
+    _refuse_too_large(folder, grid)
+    given = [one.thickness_mm for one in headers]
+    return Series(series_uid, slices, grid, max((mm for mm in given if mm), default=None))
 
 
-def read_values(series: Series) -> npt.NDArray[np.float32]:
-    """Read all pixels, rescaled, shape (index, row, column); float32 holds 16 bits exactly."""
-    values = np.empty(series.grid.shape_irc, dtype=np.float32)
-    for index, one in enumerate(series.slices):
-        values[index] = _pixels(one)
-    return values
+def read_values(series: Series, folder: Path) -> VoxelsHu:
+    """Read all pixels as clipped HU, shape (index, row, column), a few slices at a time.
+
+    Raises:
+        ReadingError: pixels that cannot be decoded.
+        HounsfieldError: values that are not a CT's.
+    """
+    return read_voxels_hu(series.slices, folder)
 
 
 def _dicom_files(folder: Path) -> list[Path]:
@@ -105,11 +105,18 @@ def _dicom_files(folder: Path) -> list[Path]:
             rule="a folder must hold the DICOM files of one CT series",
             cure="Name the folder in which the slices themselves lie.",
         )
+    if len(files) > MOST_SLICES:
+        raise SeriesError(
+            value=f"{len(files)} files",
+            place=folder,
+            rule=f"a CT series must have at most {MOST_SLICES} slices",
+            cure="Move each series into a folder of its own.",
+        )
     return files
 
 
-def _only_series(folder: Path, headers: dict[Path, dict[str, str]]) -> str:
-    counts = Counter(_text(path, tags, _SERIES_UID) for path, tags in headers.items())
+def _only_series(folder: Path, headers: Sequence[Header]) -> str:
+    counts = Counter(one.text(dicom_header.SERIES_UID) for one in headers)
     if len(counts) > 1:
         raise SeriesError(
             value=", ".join(f"{uid} ({count} files)" for uid, count in sorted(counts.items())),
@@ -117,84 +124,30 @@ def _only_series(folder: Path, headers: dict[Path, dict[str, str]]) -> str:
             rule="a folder must hold one series",
             cure="Move each series into a folder of its own.",
         )
-    for path, tags in headers.items():
-        modality = _text(path, tags, _MODALITY)
-        if modality != "CT":
-            raise SeriesError(
-                value=f"modality {modality}",
-                place=path,
-                rule="every file of the series must be a CT slice",
-                cure="Give a CT series.",
-            )
     (series_uid,) = counts
     return series_uid
 
 
-def _slice(path: Path, tags: dict[str, str]) -> Slice:
-    rows, columns = (int(_numbers(path, tags, tag, 1)[0]) for tag in (_ROWS, _COLUMNS))
-    bits = rows * columns * int(_numbers(path, tags, _BITS_ALLOCATED, 1)[0])
+def _slice(header: Header) -> Slice:
     found = Slice(
-        path=path,
-        position_xyz_mm=_numbers(path, tags, _POSITION, 3),
-        orientation=_numbers(path, tags, _ORIENTATION, 6),
-        spacing_rc_mm=_numbers(path, tags, _PIXEL_SPACING, 2),
-        shape_rc=(rows, columns),
+        path=header.path,
+        position_xyz_mm=header.numbers(dicom_header.POSITION, 3),
+        orientation=header.numbers(dicom_header.ORIENTATION, 6),
+        spacing_rc_mm=header.numbers(dicom_header.PIXEL_SPACING, 2),
+        shape_rc=header.shape_rc,
     )
-    _refuse_other_pixels(path, bits // 8)
+    bits = math.prod(found.shape_rc) * int(header.numbers(dicom_header.BITS_ALLOCATED, 1)[0])
+    refuse_other_length(header.path, bits // 8)
     return found
 
 
-def _text(path: Path, tags: dict[str, str], tag: str) -> str:
-    if not tags.get(tag):
-        raise _missing(path, tag, "nothing")
-    return tags[tag]
-
-
-def _numbers(path: Path, tags: dict[str, str], tag: str, count: int) -> tuple[float, ...]:
-    text = _text(path, tags, tag)
-    try:
-        numbers = tuple(float(word) for word in text.split("\\"))
-    except ValueError:
-        raise _missing(path, tag, repr(text)) from None
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise _missing(path, tag, repr(text))
-    return numbers
-
-
-def _missing(path: Path, tag: str, found: str) -> SeriesError:
-    return SeriesError(
-        value=found,
-        place=path,
-        rule=f"{_NAMES[tag]} ({tag}) must be given in full",
-        cure="Export the series again, as plain CT slices (not multi-frame, not a scout view).",
-    )
-
-
-def _refuse_other_pixels(path: Path, expected_bytes: int) -> None:
-    """Refuse pixels that are not as long as rows x columns; GDCM would read beyond their end."""
-    expected = expected_bytes + expected_bytes % 2  # DICOM pads to an even length
-    content = path.read_bytes()
-    tag = b"\xe0\x7f\x10\x00"
-    for form in (b"OW\0\0", b"OB\0\0", b""):
-        # Compressed pixels have no length of their own: the decoder counts those.
-        lengths = (expected, 0xFFFFFFFF) if form else (expected,)
-        if any(tag + form + length.to_bytes(4, "little") in content for length in lengths):
-            return
-    raise ReadingError(
-        value="another length",
-        place=path,
-        rule=f"the pixels must fill {expected} bytes (one frame of rows x columns, little-endian)",
-        cure="Copy the file again, or export the series as plain CT slices.",
-    )
-
-
-def _pixels(one: Slice) -> npt.NDArray[Any]:
-    values = read_slice_values(one.path)
-    if values.shape != (1, *one.shape_rc):
+def _refuse_too_large(folder: Path, grid: VoxelGrid) -> None:
+    """Compressed slices promise a size that their files need not have."""
+    size = 2 * math.prod(grid.shape_irc)
+    if size > MOST_VOLUME_BYTES:
         raise SeriesError(
-            value=values.shape,
-            place=one.path,
-            rule=f"a slice must hold one frame of {one.shape_rc} single numbers",
-            cure="Export the series as plain CT slices: grey values, not multi-frame.",
+            value=f"{grid.shape_irc} (slices, rows, columns), {size} bytes in 16 bits",
+            place=folder,
+            rule=f"a volume must fill at most {MOST_VOLUME_BYTES} bytes",
+            cure="Reconstruct the scan with fewer or coarser slices.",
         )
-    return values[0]

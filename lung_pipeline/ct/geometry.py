@@ -127,6 +127,21 @@ class AxesChange:
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
         return np.ascontiguousarray(voxels.transpose(self.order)[steps])
 
+    def turn_back_points(
+        self, points_irc: npt.ArrayLike, shape_irc: tuple[int, int, int]
+    ) -> npt.NDArray[Any]:
+        """Where points of the turned array, shape (n, 3), lay before; whole numbers stay whole.
+
+        Args:
+            points_irc: voxel coordinates in the new order, fractions allowed.
+            shape_irc: shape of the turned array, which a flipped axis is counted from.
+        """
+        points = np.asarray(points_irc)
+        before = np.empty_like(points)
+        for new, (old, flip) in enumerate(zip(self.order, self.flipped, strict=True)):
+            before[..., old] = shape_irc[new] - 1 - points[..., new] if flip else points[..., new]
+        return before
+
     def turn_grid(self, grid: VoxelGrid) -> VoxelGrid:
         """The same points in space under the new order of axes."""
         signs = [-1.0 if flip else 1.0 for flip in self.flipped]

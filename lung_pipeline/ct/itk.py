@@ -9,6 +9,7 @@ that first, because ITK pads or shortens some damaged files without a word.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -42,7 +43,7 @@ def read_grid(path: Path, reader: Format) -> VoxelGrid:
     header = SimpleITK.ImageFileReader()
     header.SetImageIO(reader)
     header.SetFileName(str(path))
-    with _quiet_itk(), _in_words(path):
+    with _QUIET_ITK, _in_words(path):
         header.ReadImageInformation()
     _refuse_other_than_volume(path, header.GetDimension(), header.GetNumberOfComponents())
     return _grid(path, header)
@@ -60,7 +61,7 @@ def read_dicom_tags(path: Path) -> dict[str, str]:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
-    with _quiet_itk(), _in_words(path):
+    with _QUIET_ITK, _in_words(path):
         reader.ReadImageInformation()
     return {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
 
@@ -89,7 +90,7 @@ def _grid(path: Path, header: Any) -> VoxelGrid:
 def _read(path: Path, reader: Format) -> Any:
     import SimpleITK
 
-    with _quiet_itk(), _in_words(path):
+    with _QUIET_ITK, _in_words(path):
         return SimpleITK.ReadImage(str(path), imageIO=reader)
 
 
@@ -104,17 +105,37 @@ def _rows(direction: tuple[float, ...]) -> Matrix3:
     return ((a, b, c), (d, e, f), (g, h, i))
 
 
-@contextlib.contextmanager
-def _quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off the terminal: what matters of them is checked here by name."""
-    import SimpleITK
+class _Quiet:
+    """ITK's warnings kept off the terminal: what matters of them is checked here by name.
 
-    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+    ITK has one switch for the whole process, and slices are read by several threads: the first to
+    come turns it off, the last to go back to what it was.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_inside = 0
+        self._before = True
+
+    def __enter__(self) -> None:
+        import SimpleITK
+
+        with self._lock:
+            if self._num_inside == 0:
+                self._before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+                SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+            self._num_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        import SimpleITK
+
+        with self._lock:
+            self._num_inside -= 1
+            if self._num_inside == 0:
+                SimpleITK.ProcessObject.SetGlobalWarningDisplay(self._before)
+
+
+_QUIET_ITK = _Quiet()
 
 
 @contextlib.contextmanager

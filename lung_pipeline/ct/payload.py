@@ -19,6 +19,10 @@ from lung_pipeline.errors import ReadingError
 Packing = Literal["raw", "zlib", "gzip"]
 """How the bytes are packed; gzip may come in several members, as ``bgzip`` writes it."""
 
+MOST_VOLUME_BYTES = 1 << 30
+"""The voxels of a scan, unpacked: 512 x 512 x 2048 in 16 bits, three times the longest chest CT.
+A compressed file of a megabyte may promise, and hold, a thousand times as much."""
+
 _BLOCK_BYTES = 1 << 16
 """Read at once; a block of zlib grows at most 1032-fold, so 64 MiB bound the memory."""
 
@@ -27,8 +31,16 @@ def refuse_other_length(path: Path, *, start: int, expected: int, packing: Packi
     """Refuse a file whose voxels, from byte ``start``, do not fill exactly ``expected`` bytes.
 
     Raises:
-        ReadingError: too few bytes, too many, or a compressed stream that breaks off.
+        ReadingError: too few bytes, too many, more than a scan has, or a compressed stream that
+            breaks off.
     """
+    if expected > MOST_VOLUME_BYTES:
+        raise ReadingError(
+            value=f"{expected} bytes",
+            place=path,
+            rule=f"the voxels must fill at most {MOST_VOLUME_BYTES} bytes",
+            cure="Reconstruct the scan with fewer or coarser slices, or as 16-bit integers.",
+        )
     found = _count(path, start, expected, packing)
     if found == expected:
         return

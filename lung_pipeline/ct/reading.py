@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lung_pipeline.ct import dicom_series, itk, metaio, nifti, nrrd
 from lung_pipeline.ct.geometry import VoxelGrid, canonical_axes
-from lung_pipeline.ct.hounsfield import to_hu
+from lung_pipeline.ct.hounsfield import VoxelsHu, to_hu
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import ReadingError
 
@@ -45,19 +45,28 @@ def read_ct(path: Path) -> CtVolume:
     if path.is_dir():
         series = dicom_series.read_series(path)
         files, series_uid, original_grid = series.files, series.series_uid, series.grid
-        values = dicom_series.read_values(series)
+        thickness_mm = series.slice_thickness_mm
+        voxels_hu = dicom_series.read_values(series, path)
     else:
         ending = _ending(path)
         files, series_uid = source_files(path), path.name[: -len(ending)]
-        values, original_grid = itk.read_image(path, _FORMATS[ending][1])
+        thickness_mm = None
+        voxels_hu, original_grid = _read_file(path, _FORMATS[ending][1])
     change = canonical_axes(original_grid)
     return CtVolume(
         series_uid=series_uid,
-        voxels_hu=change.turn_voxels(to_hu(values, str(path))),
+        voxels_hu=change.turn_voxels(voxels_hu),
         grid=change.turn_grid(original_grid),
         original_grid=original_grid,
         source_sha256=sha256_of(files),
+        slice_thickness_mm=thickness_mm,
     )
+
+
+def _read_file(path: Path, reader: itk.Format) -> tuple[VoxelsHu, VoxelGrid]:
+    """The values as ITK has them are gone before axes are turned, which takes a copy."""
+    values, grid = itk.read_image(path, reader)
+    return to_hu(values, str(path)), grid
 
 
 def read_grid(path: Path) -> tuple[str, VoxelGrid]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lung_pipeline.ct.geometry import VoxelGrid
+from lung_pipeline.ct.grid_attributes import attributes_of, grid_from
 from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import GeometryError, StoreError
@@ -124,8 +125,8 @@ def open_volume(path: Path) -> StoredVolume:
         _refuse_lost(path, ours["bytes_of_file"])
         stored = StoredVolume(
             series_uid=ours["series_uid"],
-            grid=_grid(ours),
-            original_grid=_grid(ours["original_grid"]),
+            grid=grid_from(ours),
+            original_grid=grid_from(ours["original_grid"]),
             source_sha256=ours["source_sha256"],
             path=path,
             array=array,
@@ -161,36 +162,14 @@ def _our_attributes(volume: CtVolume, written: Path) -> dict[str, Any]:
         "converter_version": CONVERTER_VERSION,
         "series_uid": volume.series_uid,
         "source_sha256": volume.source_sha256,
-        **_grid_attributes(volume.grid),
-        "original_grid": _grid_attributes(volume.original_grid),
+        **attributes_of(volume.grid),
+        "original_grid": attributes_of(volume.original_grid),
         "bytes_of_file": {
             file.relative_to(written).as_posix(): file.stat().st_size
             for file in sorted((written / _ARRAY).rglob("*"))
             if file.is_file()
         },
     }
-
-
-def _grid_attributes(grid: VoxelGrid) -> dict[str, Any]:
-    return {
-        "shape_irc": list(grid.shape_irc),
-        "spacing_irc_mm": list(grid.spacing_irc_mm),
-        "origin_xyz_mm": list(grid.origin_xyz_mm),
-        "direction": [list(row) for row in grid.direction],
-    }
-
-
-def _grid(attributes: dict[str, Any]) -> VoxelGrid:
-    direction: Any = tuple(tuple(row) for row in attributes["direction"])
-    index, row, column = attributes["shape_irc"]
-    index_mm, row_mm, column_mm = attributes["spacing_irc_mm"]
-    x_mm, y_mm, z_mm = attributes["origin_xyz_mm"]
-    return VoxelGrid(
-        shape_irc=(index, row, column),
-        spacing_irc_mm=(index_mm, row_mm, column_mm),
-        origin_xyz_mm=(x_mm, y_mm, z_mm),
-        direction=direction,
-    )
 
 
 def _ome(volume: CtVolume) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class CtVolume:
     source_sha256: str
     """SHA-256 over the bytes of the voxel and header files, in the order they were read."""
 
+    slice_thickness_mm: float | None = None
+    """The largest SliceThickness of the headers; None where the format has none, or it is empty."""
+
     def __post_init__(self) -> None:
         if self.voxels_hu.dtype != np.int16:
             raise HounsfieldError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
+import whole_scans
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from lung_pipeline.ct import dicom_series
 from lung_pipeline.ct.reading import read_ct, source_files
 from lung_pipeline.errors import GeometryError, HounsfieldError, ReadingError, SeriesError
 
@@ -123,15 +127,6 @@ def test_rescaling_of_each_slice_is_its_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         read_ct(write_series(tmp_path / "s", rescale)).voxels_hu, values()
     )
-
-
-def test_values_without_rescaling_are_taken_as_hu(tmp_path: Path) -> None:
-    def plain(one: Dataset, number: int) -> None:
-        del one.RescaleSlope, one.RescaleIntercept
-        one.PixelRepresentation = 1
-        one.PixelData = values()[number].astype("<i2").tobytes()
-
-    np.testing.assert_array_equal(read_ct(write_series(tmp_path / "s", plain)).voxels_hu, values())
 
 
 def test_padding_below_air_is_clipped(tmp_path: Path) -> None:
@@ -258,8 +253,40 @@ EDITS: list[tuple[str, Callable[[Dataset, int], None], type[Exception], str]] = 
         "rescaling forgotten",
         lambda one, _: delattr(one, "RescaleIntercept"),
         HounsfieldError,
-        "must contain air",
+        r"0\.dcm: RescaleIntercept \(0028\|1052\) must be given",
     ),
+    ("no slope", without("RescaleSlope"), HounsfieldError, r"2\.dcm: RescaleSlope"),
+    (
+        "a slope of zero",
+        on_slice(2, RescaleSlope=0),
+        HounsfieldError,
+        "must be positive, got 0",
+    ),
+    (
+        "rescaled to electron densities",
+        on_slice(2, RescaleType="ED"),
+        HounsfieldError,
+        r"RescaleType \(0028\|1054\) must be HU where given, got 'ED'",
+    ),
+    (
+        "stored values under a wrong intercept",
+        lambda one, _: setattr(one, "RescaleIntercept", 0),
+        HounsfieldError,
+        r"must contain air \(below -500 HU\), got a range of \[\d+, 20\d\d\]",
+    ),
+    (
+        "a localiser",
+        on_slice(2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+        SeriesError,
+        r"2\.dcm: .* got a localiser, ImageType ORIGINAL\\PRIMARY\\LOCALIZER",
+    ),
+    (
+        "a screenshot",
+        on_slice(2, SOPClassUID="1.2.840.10008.5.1.4.1.1.7"),
+        SeriesError,
+        r"must be a CT slice, got SOPClassUID 1\.2\.840\.10008\.5\.1\.4\.1\.1\.7",
+    ),
+    ("two thicknesses", on_slice(2, SliceThickness=[1.0, 2.0]), SeriesError, "SliceThickness"),
 ]
 
 
@@ -328,3 +355,119 @@ def test_colour_slices_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ReadingError, match="the pixels must fill 80 bytes"):
         read_ct(write_series(tmp_path / "s", colour))
+
+
+def test_thickness_of_the_slices_is_the_largest_that_is_given(tmp_path: Path) -> None:
+    thicknesses = {0: "", 1: 0, 2: 2.5, 3: 1.25}
+
+    def thicken(one: Dataset, number: int) -> None:
+        one.SliceThickness = thicknesses.get(number)
+
+    assert read_ct(write_series(tmp_path / "s", thicken)).slice_thickness_mm == 2.5
+    silent = write_series(tmp_path / "t", lambda one, _: setattr(one, "SliceThickness", 0))
+    assert read_ct(silent).slice_thickness_mm is None
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_compressed_pixels_of_another_program_are_read(tmp_path: Path, compressor: str) -> None:
+    def encode(one: Dataset, number: int) -> None:
+        stored = np.frombuffer(one.PixelData, "<u2").reshape(1, *SHAPE_IRC[1:])
+        writer = SimpleITK.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(str(tmp_path / "one.dcm"))
+        writer.UseCompressionOn()
+        writer.SetCompressor(compressor)
+        writer.Execute(SimpleITK.GetImageFromArray(stored))
+        encoded = pydicom.dcmread(tmp_path / "one.dcm")
+        assert encoded.file_meta.TransferSyntaxUID.is_compressed
+        one.file_meta.TransferSyntaxUID = encoded.file_meta.TransferSyntaxUID
+        one["PixelData"] = encoded["PixelData"]
+
+    np.testing.assert_array_equal(read_ct(write_series(tmp_path / "s", encode)).voxels_hu, values())
+
+
+def with_syntax(file: Path, uid: str) -> None:
+    """Say another transfer syntax than the pixels have, as a broken gateway does."""
+    old, new = b"UI\x14\x001.2.840.10008.1.2.1\0", uid.encode() + b"\0" * (len(uid) % 2)
+    content = file.read_bytes()
+    assert content.count(old) == 1
+    file.write_bytes(content.replace(old, b"UI" + len(new).to_bytes(2, "little") + new))
+
+
+@pytest.mark.parametrize(
+    ("uid", "told"),
+    [
+        ("1.2.840.10008.1.2.4.201", r"High-Throughput JPEG 2000 Lossless \(1\.2\.840.*\.201\)"),
+        ("1.2.840.10008.1.2.4.100", "MPEG2 Main Profile"),
+        ("1.2.840.10008.1.2.1.99", "Deflated Explicit VR Little Endian"),
+        ("1.2.840.10008.1.2.2", "Explicit VR Big Endian"),
+        ("1.2.3", r"an unknown one \(1\.2\.3\)"),
+        ("", "none named"),
+    ],
+)
+def test_transfer_syntax_that_is_not_read_is_named(tmp_path: Path, uid: str, told: str) -> None:
+    folder = write_series(tmp_path / "s")
+    with_syntax(folder / "3.dcm", uid)
+    with pytest.raises(ReadingError, match=f"transfer syntax .* got {told}") as caught:
+        read_ct(folder)
+    assert caught.value.place == str(folder / "3.dcm")
+    assert "Export the series again, uncompressed" in caught.value.cure
+
+
+def test_file_too_large_for_one_slice_is_not_read_at_all(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s")
+    with (folder / "3.dcm").open("r+b") as file:
+        file.truncate((1 << 27) + 1)
+    with pytest.raises(ReadingError, match="a file of one slice must have at most"):
+        read_ct(folder)
+
+
+def test_compressed_slice_that_promises_gigabytes_is_refused_undecoded(tmp_path: Path) -> None:
+    def promise(one: Dataset, number: int) -> None:
+        one.compress(RLELossless)
+        one.Rows = one.Columns = 60000
+
+    with pytest.raises(ReadingError, match="a slice must fill 1 to 67108864 bytes, got 7200000000"):
+        read_ct(write_series(tmp_path / "s", promise))
+
+
+def test_series_larger_than_any_ct_is_refused_by_its_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_series(tmp_path / "s")
+    monkeypatch.setattr(dicom_series, "MOST_VOLUME_BYTES", 6 * 10 * 8 * 2)
+    read_ct(folder)
+    monkeypatch.setattr(dicom_series, "MOST_VOLUME_BYTES", 6 * 10 * 8 * 2 - 1)
+    with pytest.raises(SeriesError, match="a volume must fill at most 959 bytes"):
+        read_ct(folder)
+
+
+def test_folder_of_more_files_than_any_series_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicom_series, "MOST_SLICES", 5)
+    with pytest.raises(SeriesError, match="at most 5 slices, got 6 files"):
+        read_ct(write_series(tmp_path / "s"))
+
+
+def test_pixels_are_read_without_a_second_volume_beside_theirs(tmp_path: Path) -> None:
+    folder = whole_scans.write_dicom(tmp_path / "s")
+    series = dicom_series.read_series(folder)
+    dicom_series.read_values(series, folder)  # what imports cost is not asked
+    tracemalloc.start()
+    try:
+        voxels_hu = dicom_series.read_values(series, folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(voxels_hu, whole_scans.chest_hu())
+    # A few slices of 32 bits are at work; as one volume they would make it threefold.
+    assert voxels_hu.nbytes < peak < 1.9 * voxels_hu.nbytes
+
+
+def test_itk_s_switch_for_warnings_is_put_back_by_many_threads(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s")
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    for _ in range(10):
+        read_ct(folder)
+        assert SimpleITK.ProcessObject.GetGlobalWarningDisplay() == before

@@ -162,6 +162,16 @@ def test_flipped_bits_in_a_compressed_stream_are_refused(tmp_path: Path, name: s
         read_ct(scan)
 
 
+def test_scan_larger_than_any_ct_is_refused_though_header_and_voxels_agree(tmp_path: Path) -> None:
+    scan = written(tmp_path, "a.mhd")
+    voxels = voxel_file(scan)
+    rewrite(scan, "DimSize", "DimSize = 1024 1024 600")
+    with voxels.open("r+b") as file:
+        file.truncate(1024 * 1024 * 600 * 2)
+    with pytest.raises(ReadingError, match="must fill at most 1073741824 bytes"):
+        read_ct(scan)
+
+
 @pytest.mark.parametrize("extra", [-100, 100])
 def test_compressed_voxels_of_another_length_are_refused(tmp_path: Path, extra: int) -> None:
     voxels = values().tobytes()

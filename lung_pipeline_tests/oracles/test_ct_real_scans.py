@@ -10,9 +10,9 @@ import pydicom
 import pytest
 import SimpleITK
 
-from lung_pipeline.ct.quality import problems
 from lung_pipeline.ct.reading import read_ct, scans_in, source_files
 from lung_pipeline.ct.store import open_volume, write_volume
+from lung_pipeline.ct.stored_quality import problems
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import HounsfieldError, SeriesError
 

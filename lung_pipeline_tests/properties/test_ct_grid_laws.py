@@ -85,6 +85,24 @@ def test_turning_axes_keeps_every_voxel_at_its_place(grid: VoxelGrid, change: Ax
 
 
 @QUICK
+@given(grids(), changes(), st.lists(triples, min_size=1, max_size=5))
+def test_turning_points_back_keeps_them_in_place(
+    grid: VoxelGrid, change: AxesChange, points_irc: list[tuple[float, float, float]]
+) -> None:
+    turned = change.turn_grid(grid)
+    before_irc = change.turn_back_points(points_irc, turned.shape_irc)
+    place_xyz_mm = turned.irc_to_xyz_mm(points_irc)
+    np.testing.assert_allclose(grid.irc_to_xyz_mm(before_irc), place_xyz_mm, atol=1e-6)
+
+
+@QUICK
+@given(grids())
+def test_canonical_order_is_right_handed(grid: VoxelGrid) -> None:
+    turned = canonical_axes(grid).turn_grid(grid)
+    assert np.linalg.det(np.asarray(turned.direction)) > 0
+
+
+@QUICK
 @given(grids())
 def test_a_turned_grid_is_canonical_and_stays_so(grid: VoxelGrid) -> None:
     turned = canonical_axes(grid).turn_grid(grid)

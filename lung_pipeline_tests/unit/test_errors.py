@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from lung_pipeline import errors
-from lung_pipeline.errors import LungPipelineError, ReadingError, SeriesError, SettingError
+from lung_pipeline.errors import (
+    ArchiveError,
+    LungPipelineError,
+    ReadingError,
+    SeriesError,
+    SettingError,
+)
 from lung_pipeline.home import checked_name
 
 KINDS = [
@@ -26,6 +32,17 @@ def test_a_message_names_place_rule_value_and_cure_in_one_line() -> None:
         value=-1, place=Path("a") / "b.toml", rule="a number must be positive", cure="Change it."
     )
     assert str(error) == f"{Path('a/b.toml')}: a number must be positive, got -1. Change it."
+
+
+def test_what_a_hostile_file_brings_is_told_in_one_line_of_plain_characters() -> None:
+    error = SettingError(
+        value="a\nb\x1b[31m" + 700 * "c", place="x\r\u202ey", rule="a rule", cure="A cure."
+    )
+    told = str(error)
+    assert told.startswith("x\\r\\u202ey: a rule, got a\\nb\\x1b[31mcc")
+    assert told.endswith("c .... A cure.")
+    assert told.isprintable()
+    assert len(told) < 700
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,4 +65,5 @@ def test_an_error_of_another_process_arrives_as_it_was_raised() -> None:
 
 def test_a_broken_series_is_a_scan_that_cannot_be_read() -> None:
     assert issubclass(SeriesError, ReadingError)
-    assert len(KINDS) == 10
+    assert issubclass(ArchiveError, ReadingError)
+    assert len(KINDS) == 12

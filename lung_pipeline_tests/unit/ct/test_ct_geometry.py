@@ -156,6 +156,14 @@ def test_turned_voxels_lie_contiguous_in_memory() -> None:
     assert turned[0].tolist() == voxels[:, :, 3].tolist()
 
 
+def test_points_are_turned_back_to_where_they_lay() -> None:
+    # New axes (index, row, column) come from old (1, 2, 0); the index, of 4, was flipped.
+    change = AxesChange(order=(1, 2, 0), flipped=(True, False, False))
+    before_irc = change.turn_back_points([[0, 10, 20], [3, 11, 21]], (4, 30, 40))
+    np.testing.assert_array_equal(before_irc, [[20, 3, 10], [21, 0, 11]])
+    assert before_irc.dtype.kind == "i"
+
+
 def signed_permutations() -> list[Matrix3]:
     """All 48 directions along the patient's axes."""
     found: list[Matrix3] = []
