@@ -91,6 +91,10 @@ class Home:
         """What lies around each finding of one subset, one row each."""
         return self.root / "findings" / checked_name(subset) / "surroundings.parquet"
 
+    def masks(self, subset: str) -> Path:
+        """The folder with the voxels of the findings of one subset, a file a series."""
+        return self.root / "findings" / checked_name(subset) / "masks"
+
     def diagnoses(self, subset: str) -> Path:
         """The verdicts of one subset, one row a patient."""
         return self.root / "findings" / checked_name(subset) / "diagnoses.parquet"
@@ -175,7 +179,7 @@ def written_whole(final: Path) -> Iterator[Path]:
         yield temporary
         _put_in_place(temporary, final)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -202,10 +206,11 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     except OSError:
         aside.rename(final)
         raise
-    _remove(aside)
+    remove(aside)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder, where there is one; of a link only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

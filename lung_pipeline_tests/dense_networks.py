@@ -14,11 +14,11 @@ from lung_pipeline.segmentation.unet import CONTEXT_SLICES
 
 
 class MarksDense(nn.Module):
-    """In place of a U-Net: even at -500 HU, surer where the middle slice is denser."""
+    """In place of a U-Net: even at ``even_hu``, surer where the middle slice is denser."""
 
-    def __init__(self) -> None:
+    def __init__(self, even_hu: float = -500.0) -> None:
         super().__init__()
-        self.even_hu = nn.Parameter(torch.tensor(-500.0))
+        self.even_hu = nn.Parameter(torch.tensor(even_hu))
 
     def forward(self, slices_hu: Tensor) -> Tensor:
         return (slices_hu[:, CONTEXT_SLICES : CONTEXT_SLICES + 1] - self.even_hu) / 100
@@ -37,7 +37,9 @@ class LooksAtCentre(nn.Module):
         return torch.stack([torch.zeros_like(yes), yes], dim=1)
 
 
-def dense_models(*, with_malignancy: bool = True) -> Models:
+def dense_models(*, with_malignancy: bool = True, marks_from_hu: float = -500.0) -> Models:
     """A nodule from -100 HU on, malignant from 0 HU on."""
     judge = LooksAtCentre(0.0) if with_malignancy else None
-    return Models(MarksDense(), *(cast("Any", one) for one in (LooksAtCentre(-100.0), judge)))
+    return Models(
+        MarksDense(marks_from_hu), *(cast("Any", one) for one in (LooksAtCentre(-100.0), judge))
+    )

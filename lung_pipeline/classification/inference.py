@@ -14,10 +14,10 @@ from lung_pipeline.classification.network import fast_layout
 from lung_pipeline.crops.sampling import Rows
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.ct.hounsfield import VoxelsHu
-from lung_pipeline.learning.device import has_fast_bfloat16, mixed_precision
+from lung_pipeline.learning.device import AUTO, inference_dtype, mixed_precision
 
-BATCH_CROPS = 32
-"""Crops computed together."""
+BATCH_CROPS = 16
+"""Crops computed together: with more the first layers fall out of a CPU's cache."""
 
 READ_CROPS = 1024
 """Crops of a store read together: 150 MB. The validation part of LUNA16 has some 80,000."""
@@ -27,7 +27,9 @@ HOPELESS = 0.01
 crops with the reference weights), and nobody looks at such a finding."""
 
 
-def classify(model: nn.Module, crops_hu: VoxelsHu) -> npt.NDArray[np.float64]:
+def classify(
+    model: nn.Module, crops_hu: VoxelsHu, precision: str = AUTO
+) -> npt.NDArray[np.float64]:
     """The probability of "yes" for each crop.
 
     Of a scan's thousand candidates all but a few are hopeless. Where the hardware computes
@@ -37,10 +39,11 @@ def classify(model: nn.Module, crops_hu: VoxelsHu) -> npt.NDArray[np.float64]:
     Args:
         model: a nodule or malignancy model.
         crops_hu: HU, shape (n, 32, 48, 48); a memory-mapped array is read batch by batch.
+        precision: ``auto``, or ``float32`` for all.
     """
     fast_layout(model)
     device = next(model.parameters()).device
-    if not has_fast_bfloat16(device):
+    if inference_dtype(device, precision) == torch.float32:
         return _probabilities(model, crops_hu, contextlib.nullcontext())
     probabilities = _probabilities(model, crops_hu, mixed_precision(device))
     hopeful = np.flatnonzero(probabilities >= HOPELESS)

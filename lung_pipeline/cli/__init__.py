@@ -10,7 +10,7 @@ from __future__ import annotations
 import click
 
 from lung_pipeline import __version__
-from lung_pipeline.cli import compare, data, demo, diagnose, froc, models, promote
+from lung_pipeline.cli import compare, data, demo, diagnose, froc, models, promote, serve
 from lung_pipeline.cli.words import OneLineErrors
 
 
@@ -34,3 +34,4 @@ main.add_command(diagnose.diagnose)
 main.add_command(froc.froc)
 main.add_command(models.models)
 models.models.add_command(promote.promote)
+main.add_command(serve.serve)

@@ -37,7 +37,7 @@ def compare(a: str, b: str, part: str, out: Path | None) -> None:
     Both must have been scored on the same patients and tables.
     """
     from lung_pipeline.orchestration.comparing import compare_scorecards
-    from lung_pipeline.reporting.comparison_words import headline, lines
+    from lung_pipeline.reporting.scores.comparison_words import headline, lines
 
     comparison, page = compare_scorecards(Home.from_environment(), a, b, part, out)
     click.echo(f"A  {comparison.a.name}\nB  {comparison.b.name}")
@@ -54,7 +54,7 @@ def compare(a: str, b: str, part: str, out: Path | None) -> None:
 
 
 def _print_nodules(title: str, nodules: Sequence[ChangedNodule]) -> None:
-    from lung_pipeline.reporting.comparison_words import kind, place, score
+    from lung_pipeline.reporting.scores.comparison_words import kind, place, score
 
     click.echo(f"\n{len(nodules)} {title}")
     for one in nodules[:MOST_PRINTED]:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,38 +12,72 @@ from lung_pipeline import terminal
 from lung_pipeline.cli.words import ANY, FOLDER
 from lung_pipeline.home import Home
 
+if TYPE_CHECKING:
+    from lung_pipeline.diagnosis.patient import Diagnosis
+
 
 @click.command()
 @click.argument("scan", type=ANY)
 @click.option("--out", type=FOLDER, required=True, help="Where the results go.")
+@click.option("--rule", help="any-malignant-nodule (default) or noisy-or.")
+@click.option("--readers", type=ANY, help="LIDC's XML of this scan: their verdict stands beside.")
+@click.option("--dicom", "has_dicom", is_flag=True, help="Write a DICOM SEG and SR too.")
+@click.option("--deidentify", "is_deidentified", is_flag=True, help="Leave the patient out of it.")
+@click.option("--ome-zarr", "has_ome_zarr", is_flag=True, help="Write scan.ome.zarr too.")
+@click.option("--force", "is_forced", is_flag=True, help="Judge slices thicker than 5 mm too.")
 @click.option("--segmentation", help="models:/ address or folder; default: champion, reference.")
 @click.option("--nodule", help="The same for the nodule model.")
 @click.option("--malignancy", help="The same for the malignancy model.")
-def diagnose(scan: Path, out: Path, **models: str | None) -> None:
-    """Find nodules in one CT: .mhd, .mha, .nii(.gz), .nrrd or a DICOM folder."""
-    from lung_pipeline.diagnosis.patient import RESEARCH_ONLY
-    from lung_pipeline.diagnosis.scan import diagnose_scan, write_diagnosis
-    from lung_pipeline.reporting.html import write_patient_report
-    from lung_pipeline.tracking.models import models_in_use
+def diagnose(
+    scan: Path,
+    out: Path,
+    rule: str | None,
+    readers: Path | None,
+    has_dicom: bool,
+    is_deidentified: bool,
+    has_ome_zarr: bool,
+    is_forced: bool,
+    **models: str | None,
+) -> None:
+    """Find nodules in one CT: .mhd, .mha, .nii(.gz), .nrrd, a DICOM folder or a .zip of one.
 
-    instead = {step: address for step, address in models.items() if address}
+    A scan that cannot be judged is refused with exit code 2, and refusal.json says why.
+    """
+    from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
+    from lung_pipeline.serving.one_scan import Wanted, diagnose_into
+
+    wanted = Wanted(
+        rule_name=rule or DEFAULT_RULE,
+        has_dicom=has_dicom,
+        is_deidentified=is_deidentified,
+        has_ome_zarr=has_ome_zarr,
+        is_forced=is_forced,
+        readers=readers,
+        models_instead={step: address for step, address in models.items() if address},
+    )
     with terminal.stepwise() as on_progress:
-        on_progress("loading models", 0.0)
-        named = models_in_use(Home.from_environment(), instead)
-        diagnosis, volume = diagnose_scan(scan, named.models, named.names, on_progress)
-        on_progress("writing", 0.0)
-        write_diagnosis(diagnosis, out)
-        write_patient_report(
-            out / "report.html",
-            diagnosis=diagnosis,
-            volumes={volume.series_uid: (volume.voxels_hu, volume.grid)},
-            truth=None,
-            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        diagnosis = diagnose_into(scan, out, Home.from_environment(), wanted, on_progress)
+    _print(diagnosis, out)
+
+
+def _print(diagnosis: Diagnosis, out: Path) -> None:
+    from lung_pipeline.diagnosis.memory import peak_bytes
+    from lung_pipeline.diagnosis.patient import RESEARCH_ONLY
+    from lung_pipeline.serving.one_scan import written
+
+    for caution in diagnosis.cautions:
+        click.echo(f"Warning: {caution}", err=True)
     nodules = diagnosis.rule.nodules(diagnosis.findings)
     click.echo(f"{diagnosis.verdict}: {len(nodules)} nodules in {len(diagnosis.findings)} findings")
     click.echo(f"rule: {diagnosis.rule.in_words()}")
+    for other in diagnosis.verdicts[1:]:
+        click.echo(f"by {other.rule.name}: {other.verdict}")
+    if diagnosis.readers is not None:
+        click.echo(f"by the readers: {diagnosis.readers.verdict}")
     for step, model in diagnosis.models.items():
         click.echo(f"{step}: {model}")
-    click.echo(f"written to {out}: findings.csv, diagnosis.json, report.html")
+    times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in diagnosis.seconds.items())
+    click.echo(f"times: {times}")
+    click.echo(f"peak memory: {peak_bytes() / 1e9:.2f} GB")
+    click.echo(f"written to {out}: {', '.join(written(out))}")
     click.echo(RESEARCH_ONLY)

@@ -36,8 +36,8 @@ def froc(
     )
     from lung_pipeline.evaluation.detection.froc_scoring import score_detections
     from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
-    from lung_pipeline.reporting.froc_files import write_froc
-    from lung_pipeline.reporting.froc_words import figures_in_words, warnings_in_words
+    from lung_pipeline.reporting.scores.froc_files import write_froc
+    from lung_pipeline.reporting.scores.froc_words import figures_in_words, warnings_in_words
 
     tables = read_scored_tables(
         annotations=annotations, series=series, detections=detections, excluded=excluded, cap=cap

@@ -7,6 +7,7 @@ they are made (``pipeline.py``) and what they mean for the patient (``patient.py
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
@@ -49,6 +50,21 @@ class Finding:
     malignancy_probability: float | None
     """How sure the malignancy model is that it is malignant; None where there is no such model."""
 
+    volume_mm3: float = math.nan
+    """Volume of its mask; this and what follows is NaN or empty where no mask was measured."""
+
+    longest_axial_mm: float = math.nan
+    """The longest distance between two edges of its mask within one slice."""
+
+    mean_hu: float = math.nan
+    """Mean density of its mask."""
+
+    density: str = ""
+    """Solid, part-solid or ground glass, by the density of its mask (``measures.py``)."""
+
+    lung_border_mm: float = math.nan
+    """From its centre to the nearest border of the lungs; negative outside them."""
+
 
 COLUMNS = tuple(field.name for field in fields(Finding))
 """The columns of every table of findings, in order."""
@@ -60,5 +76,6 @@ def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
 
     ordered = sorted(findings, key=lambda finding: -finding.nodule_probability)
     table = pd.DataFrame([asdict(finding) for finding in ordered], columns=list(COLUMNS))
-    numbers = [name for name in COLUMNS if name != "series_uid"]
-    return table.astype({**dict.fromkeys(numbers, "float64"), "series_uid": "str"})
+    texts = ("series_uid", "density")
+    types = dict.fromkeys(COLUMNS, "float64") | dict.fromkeys(texts, "str")
+    return table.astype(types)

@@ -11,6 +11,7 @@ from torch import nn
 from lung_pipeline.classification import networks as of_crops
 from lung_pipeline.classification.described import OF_MALIGNANCY
 from lung_pipeline.classification.network import CropNetwork
+from lung_pipeline.diagnosis.verdict.operating_point import OperatingPoint
 from lung_pipeline.learning.device import AUTO, pick_device
 from lung_pipeline.learning.model_folder import read_model
 from lung_pipeline.segmentation import networks as of_slices
@@ -32,9 +33,30 @@ class Models:
     hashes: dict[str, str] = field(default_factory=dict)
     """For each step the SHA-256 of its weights."""
 
+    precision: str = AUTO
+    """``auto`` computes in bfloat16 where that is fast; ``float32`` never does."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModels:
+    """Models ready to infer, what they are called, and what was chosen for them."""
+
+    models: Models
+    """One for each step; malignancy may be missing."""
+
+    names: dict[str, str]
+    """For each step its model as it stands beside a result."""
+
+    frozen: OperatingPoint | None = None
+    """The thresholds and calibrators chosen for this set; None where none were."""
+
 
 def read_models(
-    segmentation: Path, nodule: Path, malignancy: Path | None, device: str = AUTO
+    segmentation: Path,
+    nodule: Path,
+    malignancy: Path | None,
+    device: str = AUTO,
+    precision: str = AUTO,
 ) -> Models:
     """Read model folders.
 
@@ -52,4 +74,4 @@ def read_models(
         judge, card = read_model(malignancy, *OF_MALIGNANCY)
         hashes["malignancy"] = card.weights_sha256
         judge.to(place)
-    return Models(marker.to(place), classifier.to(place), judge, hashes)
+    return Models(marker.to(place), classifier.to(place), judge, hashes, precision)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One CT in, its findings out: segment, group, classify.
+"""One CT in, its findings out: segment, group, classify, measure, merge.
 
 Belongs here: the order of the steps. Does not belong here: the steps.
 """
@@ -7,35 +7,92 @@ Belongs here: the order of the steps. Does not belong here: the steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
-
-from lung_pipeline.classification.inference import classify
-from lung_pipeline.crops.windows import cut_window
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.ct.lungs import Lungs
+from lung_pipeline.diagnosis.examined import Examined
 from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.grouping.components import Component, Labels, components_of, label_parted
-from lung_pipeline.segmentation.inference import Probabilities, segment
+from lung_pipeline.diagnosis.steps.classifying import how_sure
+from lung_pipeline.diagnosis.steps.grouped import Grouped
+from lung_pipeline.diagnosis.steps.masks import FindingMask, masks_of
+from lung_pipeline.diagnosis.steps.measuring import Series, findings_of_components
+from lung_pipeline.diagnosis.steps.merging import merged
+from lung_pipeline.diagnosis.steps.parts import parts_to_look_at
+from lung_pipeline.diagnosis.stopwatch import Stopwatch
+from lung_pipeline.grouping.components import Component, components_of, label_parted
+from lung_pipeline.learning.memory import keep_freed_memory
+from lung_pipeline.segmentation.inference import segment
+from lung_pipeline.segmentation.probability_box import ProbabilityBox
 
 MASK_THRESHOLD = 0.5
 """A voxel is marked from this probability on."""
 
+OUTSIDE_MM = 3.0
+"""A finding whose ball ends farther outside the lungs than this is none; the border is right to
+about a cell. The ball, not the centre: that of a large mass at the wall may lie outside."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Grouped:
-    """What stands between the network's probabilities and the findings, for who wants to look."""
 
-    probabilities: Probabilities
-    """Probability of nodule tissue."""
+def examine(
+    voxels_hu: VoxelsHu,
+    grid: VoxelGrid,
+    original_grid: VoxelGrid,
+    series_uid: str,
+    models: Models,
+    *,
+    lungs: Lungs | None = None,
+    on_progress: Callable[[str, float], None] = lambda step, share: None,
+    on_grouped: Callable[[Grouped], None] = lambda grouped: None,
+    keeps_probabilities: bool = False,
+    is_mirrored: bool = False,
+) -> Examined:
+    """Find what may be a nodule in a CT, and how sure the models are.
 
-    labels: Labels
-    """What was marked and kept, shape as the probabilities."""
-
-    components: list[Component]
-    """Those large enough to be findings, in the findings' order."""
+    Args:
+        voxels_hu: the CT in canonical order, shape (index, row, column).
+        grid: where its voxels lie.
+        original_grid: the grid of the file it came from; findings name its voxels.
+        series_uid: the series' name, carried into the findings.
+        models: one for each step.
+        lungs: where to look; None looks everywhere, and nothing is too far outside.
+        on_progress: told the step at work and the share of it that is done, 0 to 1.
+        on_grouped: shown what was grouped; it must keep none of the arrays, which are large.
+        keeps_probabilities: whether they are handed out, for who stores them.
+        is_mirrored: each model sees everything left for right as well.
+    """
+    keep_freed_memory()
+    watch = Stopwatch(on_progress)
+    with watch.step("segmenting") as on_share:
+        parts = parts_to_look_at(grid.shape_irc, lungs)
+        if not parts:
+            return Examined((), (), lungs, seconds=watch.seconds)
+        probabilities = segment(
+            models.segmentation,
+            voxels_hu,
+            parts,
+            on_share,
+            precision=models.precision,
+            is_mirrored=is_mirrored,
+        )
+    with watch.step("grouping"):
+        components, masks = _group(probabilities, voxels_hu, grid, lungs, on_grouped)
+    with watch.step("classifying", f"classifying {len(components)} candidates") as on_share:
+        centers_irc = [component.center_irc for component in components]
+        sureness = how_sure(models, voxels_hu, centers_irc, on_share, is_mirrored=is_mirrored)
+    with watch.step("measuring"):
+        series = Series(series_uid, voxels_hu, grid, original_grid, lungs)
+        findings = findings_of_components(series, components, masks, sureness)
+        merging = merged(findings, masks)
+    return Examined(
+        findings=merging.findings,
+        masks=merging.masks,
+        lungs=lungs,
+        probabilities=probabilities if keeps_probabilities else None,
+        seconds=watch.seconds,
+        finding_of_component=merging.survivors,
+        component_of_finding=merging.kept,
+    )
 
 
 def find_nodules(
@@ -45,75 +102,34 @@ def find_nodules(
     series_uid: str,
     models: Models,
     on_progress: Callable[[str, float], None] = lambda step, share: None,
-    on_grouped: Callable[[Grouped], None] = lambda grouped: None,
 ) -> list[Finding]:
-    """Find what may be a nodule in a CT, and how sure the models are.
-
-    Args:
-        voxels_hu: the CT in canonical order, shape (index, row, column).
-        grid: where its voxels lie.
-        original_grid: the grid of the file it came from; findings name its voxels.
-        series_uid: the series' name, carried into the findings.
-        models: one for each step.
-        on_progress: told the step at work and the share of it that is done, 0 to 1.
-        on_grouped: shown what was grouped; it must keep none of the arrays, which are large.
-    """
-    probabilities = segment(
-        models.segmentation, voxels_hu, lambda share: on_progress("segmenting", share)
-    )
-    on_progress("grouping", 0.0)
-    components = _group(probabilities, voxels_hu, grid, on_grouped)
-    if not components:
-        return []
-    on_progress(f"classifying {len(components)} candidates", 0.0)
-    centers_irc = np.asarray([component.center_irc for component in components])
-    nearest = np.floor(centers_irc + 0.5).astype(np.int64)
-    crops_hu = np.stack([cut_window(voxels_hu, center) for center in nearest])
-    nodule = classify(models.nodule, crops_hu).tolist()
-    malignant: list[float | None] = [None] * len(components)
-    if models.malignancy is not None:
-        malignant = list(classify(models.malignancy, crops_hu).tolist())
-    centers_xyz_mm = grid.irc_to_xyz_mm(centers_irc)
-    return [
-        _finding(series_uid, xyz_mm, original_grid, component, *probabilities)
-        for xyz_mm, component, *probabilities in zip(
-            centers_xyz_mm, components, nodule, malignant, strict=True
-        )
-    ]
+    """The findings of ``examine`` where all of the volume is looked at."""
+    found = examine(voxels_hu, grid, original_grid, series_uid, models, on_progress=on_progress)
+    return list(found.findings)
 
 
 def _group(
-    probabilities: Probabilities,
+    probabilities: ProbabilityBox,
     voxels_hu: VoxelsHu,
     grid: VoxelGrid,
+    lungs: Lungs | None,
     on_grouped: Callable[[Grouped], None],
-) -> list[Component]:
-    """The components; their labels are gone before the classifiers need the memory."""
-    labels, count = label_parted(probabilities >= MASK_THRESHOLD, grid.spacing_irc_mm)
-    components = components_of(labels, count, voxels_hu, grid.spacing_irc_mm)
-    on_grouped(Grouped(probabilities, labels, components))
-    return components
-
-
-def _finding(
-    series_uid: str,
-    xyz_mm: np.ndarray,
-    original_grid: VoxelGrid,
-    component: Component,
-    nodule_probability: float,
-    malignancy_probability: float | None,
-) -> Finding:
-    x_mm, y_mm, z_mm = (float(value) for value in xyz_mm)
-    index, row, column = (float(v) for v in original_grid.xyz_mm_to_irc([xyz_mm])[0])
-    return Finding(
-        series_uid=series_uid,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        z_mm=z_mm,
-        index=index,
-        row=row,
-        column=column,
-        diameter_mm=component.diameter_mm,
-        nodule_probability=nodule_probability,
-        malignancy_probability=malignancy_probability,
+) -> tuple[list[Component], tuple[FindingMask, ...]]:
+    """The components and their voxels; labels are gone before classifiers need the memory."""
+    start_irc = probabilities.start_irc
+    box = tuple(
+        slice(first, first + size)
+        for first, size in zip(start_irc, probabilities.values.shape, strict=True)
     )
+    marked = probabilities.values >= MASK_THRESHOLD
+    labels, count = label_parted(marked, grid.spacing_irc_mm)
+    components = components_of(labels, count, voxels_hu[box], grid.spacing_irc_mm, start_irc)
+    if lungs is not None and components:
+        depths_mm = lungs.depth_mm([component.center_irc for component in components])
+        components = [
+            component
+            for component, depth_mm in zip(components, depths_mm.tolist(), strict=True)
+            if depth_mm + component.diameter_mm / 2 >= -OUTSIDE_MM
+        ]
+    on_grouped(Grouped(probabilities, labels, components))
+    return components, masks_of(labels, start_irc, [one.label for one in components])

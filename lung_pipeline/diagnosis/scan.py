@@ -1,55 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file in, one diagnosis out: a scan that stands in no subset, judged where it lies.
+"""One scan that stands in no subset: looked through, judged, and the two files that tell of it.
 
-Belongs here: reading, finding, judging, and the two files that tell of it. Does not belong here:
-which models, and how it is shown.
+Belongs here: looking and judging, in this order, of a volume that passed the gate. Does not belong
+here: reading and the gate (``ct``), which models, and how it is shown.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lung_pipeline.ct.reading import read_ct
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.findings import findings_table
-from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.patient import Diagnosis, Rule
-from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.diagnosis.patient import Diagnosis, diagnosis_of
+from lung_pipeline.diagnosis.pipeline import examine
+from lung_pipeline.diagnosis.verdict.operating_point import Judging
+from lung_pipeline.diagnosis.verdict.readers import readers_of_scan
+from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
 from lung_pipeline.home import written_whole
+
+if TYPE_CHECKING:
+    from lung_pipeline.ct.lungs import Lungs
+    from lung_pipeline.ct.quality import Caution
+    from lung_pipeline.diagnosis.examined import Examined
+    from lung_pipeline.diagnosis.models import NamedModels
 
 FINDINGS_CSV, DIAGNOSIS_JSON = "findings.csv", "diagnosis.json"
 """What is written."""
 
 
-def diagnose_scan(
-    scan: Path,
-    models: Models,
-    named: Mapping[str, str],
+def diagnose_volume(
+    volume: CtVolume,
+    lungs: Lungs | None,
+    cautions: Sequence[Caution],
+    named: NamedModels,
+    *,
+    rule_name: str = DEFAULT_RULE,
+    judging: Judging | None = None,
+    readers: Path | None = None,
+    keeps_probabilities: bool = False,
     on_progress: Callable[[str, float], None] = lambda step, share: None,
-) -> tuple[Diagnosis, CtVolume]:
-    """Read a scan and judge it; returns the diagnosis and the volume it was made from.
+) -> tuple[Diagnosis, Examined]:
+    """Look through a volume and judge it; returns the diagnosis and what it rests on.
+
+    Args:
+        volume: the scan; the patient is called by its series, the only name that is known.
+        lungs: where to look; None: everywhere.
+        cautions: what the gate said of the scan.
+        named: the models, with what was frozen for them.
+        rule_name: whose verdict is the patient's; both rules' stand in the diagnosis.
+        judging: thresholds of a person's own; names its rule itself.
+        readers: LIDC's XML of the scan, or a folder or archive that holds it; None: not at hand.
+        keeps_probabilities: whether the segmentation's probabilities are wanted.
+        on_progress: told the step at work and the share of it that is done, 0 to 1.
 
     Raises:
-        LungPipelineError: the scan cannot be read whole, or is no CT.
+        SettingError: no such rule, or a threshold that is no probability.
+        AnnotationError: readers' XML that cannot be read, or is not about this series.
+        ModelError: a network gave what is no probability.
     """
-    on_progress("reading", 0.0)
-    volume = read_ct(scan)
-    findings = find_nodules(
-        volume.voxels_hu, volume.grid, volume.original_grid, volume.series_uid, models, on_progress
+    asked = judging or Judging(rule_name)
+    # Before the minutes of work: a mistyped name costs nothing then.
+    marked = None if readers is None else readers_of_scan(readers, volume.series_uid)
+    examined = examine(
+        volume.voxels_hu,
+        volume.grid,
+        volume.original_grid,
+        volume.series_uid,
+        named.models,
+        lungs=lungs,
+        on_progress=on_progress,
+        keeps_probabilities=keeps_probabilities,
     )
-    rule = Rule()
-    diagnosis = Diagnosis(
-        patient_id=volume.series_uid,
-        series_uids=(volume.series_uid,),
-        verdict=rule.verdict(findings),
-        rule=rule,
-        findings=tuple(findings),
-        models=dict(named),
+    diagnosis = diagnosis_of(
+        volume.series_uid,
+        examined.findings,
         inputs_sha256={volume.series_uid: volume.source_sha256},
+        models=named.names,
+        frozen=named.frozen,
+        judging=asked,
+        readers=marked,
+        cautions=[caution.in_words() for caution in cautions],
+        seconds=examined.seconds,
     )
-    return diagnosis, volume
+    return diagnosis, examined
 
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:

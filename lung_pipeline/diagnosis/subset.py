@@ -1,47 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 5 over one LUNA subset: findings of each series, then a verdict for each patient.
+"""Step 5 over one LUNA subset, first half: the findings of each of its series.
 
-Belongs here: which series, and the two tables. Does not belong here: the steps of a diagnosis
-(``pipeline.py``) and the rule (``patient.py``).
+A series that cannot be looked at costs nobody else's findings: it stands in the table's origin with
+its reason, beside those that were looked at. So a series without findings is told from one that
+nobody looked at, and from one that came to the subset later.
+
+Belongs here: which series, the tables, and what they say of the series. Does not belong here: how
+one series is looked at (``stored_series.py``), and verdicts (``subset_patients.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
-from lung_pipeline.ct.store import open_volume
-from lung_pipeline.ct.subset import VOLUMES, series_with_volume
+from lung_pipeline.annotations.subset import CANDIDATES
+from lung_pipeline.ct.subset import series_with_volume
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding, findings_table
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.patient import Diagnosis, Rule
-from lung_pipeline.diagnosis.pipeline import find_nodules
-from lung_pipeline.diagnosis.surroundings import surroundings_table
-from lung_pipeline.diagnosis.trace import AnnotatedNodule, trace_table
-from lung_pipeline.diagnosis.tracing import TracedSeries, find_and_trace
+from lung_pipeline.diagnosis.steps.mask_files import write_masks
+from lung_pipeline.diagnosis.stored_series import LookedAt, look_at
+from lung_pipeline.diagnosis.traces.surroundings import surroundings_table
+from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, TracedNodule, trace_table
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import Home
+from lung_pipeline.home import Home, written_whole
 from lung_pipeline.tables import read_origin, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def find_in_series(home: Home, subset: str, series_uid: str, models: Models) -> list[Finding]:
-    """The findings of one stored series."""
-    volume = open_volume(home.volume(subset, series_uid))
-    return find_nodules(volume.read_all(), volume.grid, volume.original_grid, series_uid, models)
+@dataclass(frozen=True, slots=True)
+class SeriesSeen:
+    """What the findings of a subset say of its series."""
 
+    looked_at: dict[str, list[str]]
+    """For each series that was looked at what to bear in mind of it, in words."""
 
-def trace_in_series(
-    home: Home, subset: str, series_uid: str, models: Models, nodules: Sequence[AnnotatedNodule]
-) -> TracedSeries:
-    """The findings of one stored series with the ways of its annotated nodules."""
-    volume = open_volume(home.volume(subset, series_uid))
-    return find_and_trace(
-        volume.read_all(), volume.grid, volume.original_grid, series_uid, models, nodules
-    )
+    problems: dict[str, str]
+    """For each series that could not be looked at, why."""
 
 
 def find_in_subset(
@@ -53,6 +52,7 @@ def find_in_subset(
 ) -> tuple[pd.DataFrame, str]:
     """Find nodules in all series of a subset; returns the table and its fingerprint.
 
+    The voxels of each series' findings go to a file as soon as they are known; findings are small.
     Where the subset has candidates, two tables are written beside it: the way of each annotated
     nodule, and what lies around each finding.
 
@@ -60,39 +60,65 @@ def find_in_subset(
         home: where the volumes are.
         subset: which.
         models: one for each step.
-        named: for each step how its model is named beside a result; kept as the table's origin.
-        on_series: told each series as it begins.
+        named: for each step how its model is named beside a result; kept in the table's origin.
+        on_series: told each series as it begins, and what is wrong with one.
     """
     nodules = annotated_nodules(home, subset)
-    findings: list[Finding] = []
-    traces: list[TracedSeries] = []
-    for series_uid in series_with_volume(home, subset):
-        on_series(series_uid)
-        if nodules is None:
-            findings += find_in_series(home, subset, series_uid, models)
-            continue
-        known = nodules.get(series_uid, [])
-        traces.append(trace_in_series(home, subset, series_uid, models, known))
-        findings += traces[-1].findings
-    table = findings_table(findings)
-    origin = {"stage": "findings", "models": dict(named)}
-    for former in (home.trace(subset), home.surroundings(subset)):
-        # Findings may stand without a trace, never beside that of others.
-        former.unlink(missing_ok=True)
-    fingerprint = write_table(table, home.findings(subset), origin)
-    if nodules is not None:
-        _write_traces(home, subset, traces, origin)
+    gathered = _Gathered()
+    with written_whole(home.masks(subset)) as folder:
+        folder.mkdir()
+        for series_uid in series_with_volume(home, subset):
+            on_series(series_uid)
+            known = None if nodules is None else nodules.get(series_uid, [])
+            looked = look_at(home, subset, series_uid, models, known)
+            if looked.problem:
+                on_series(f"{series_uid} could not be looked at: {looked.problem}")
+            else:
+                write_masks(folder / f"{series_uid}.npz", looked.findings, looked.masks)
+            gathered.add(series_uid, looked)
+        _forget_former(home, subset)
+        table, origin = findings_table(gathered.findings), gathered.origin(named)
+        fingerprint = write_table(table, home.findings(subset), origin)
+        if nodules is not None:
+            around = surroundings_table(gathered.findings, gathered.shares)
+            write_table(trace_table(gathered.nodules), home.trace(subset), origin)
+            write_table(around, home.surroundings(subset), origin)
     return table, fingerprint
 
 
-def _write_traces(
-    home: Home, subset: str, traces: Sequence[TracedSeries], origin: Mapping[str, Any]
-) -> None:
-    ways = [way for one in traces for way in one.nodules]
-    findings = [finding for one in traces for finding in one.findings]
-    shares = [share for one in traces for share in one.tissue_shares.tolist()]
-    write_table(trace_table(ways), home.trace(subset), origin)
-    write_table(surroundings_table(findings, shares), home.surroundings(subset), origin)
+class _Gathered:
+    """What is kept of the series that were looked at: all but their voxels."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.nodules: list[TracedNodule] = []
+        self.shares: list[float] = []
+        self.seen = SeriesSeen({}, {})
+
+    def add(self, series_uid: str, looked: LookedAt) -> None:
+        self.findings += looked.findings
+        self.nodules += looked.nodules
+        if looked.tissue_shares is not None:
+            self.shares += looked.tissue_shares.tolist()
+        if looked.problem:
+            self.seen.problems[series_uid] = looked.problem
+        else:
+            self.seen.looked_at[series_uid] = list(looked.cautions)
+
+    def origin(self, named: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "stage": "findings",
+            "models": dict(named),
+            "looked_at": self.seen.looked_at,
+            "problems": self.seen.problems,
+        }
+
+
+def _forget_former(home: Home, subset: str) -> None:
+    """Findings may stand without a trace and without masks, never beside those of others."""
+    for former in (home.trace(subset), home.surroundings(subset)):
+        former.unlink(missing_ok=True)
+    shutil.rmtree(home.masks(subset), ignore_errors=True)
 
 
 def annotated_nodules(home: Home, subset: str) -> dict[str, list[AnnotatedNodule]] | None:
@@ -117,72 +143,27 @@ def models_of_findings(home: Home, subset: str) -> dict[str, str]:
     return dict(read_origin(home.findings(subset)).get("models", {}))
 
 
-def diagnose_subset(home: Home, subset: str, rule: Rule) -> tuple[list[Diagnosis], str]:
-    """A verdict for each patient of a subset, from its findings; also written as a table.
-
-    A patient with series in two subsets gets a verdict in each, on the series that lie there.
+def series_seen(home: Home, subset: str) -> SeriesSeen:
+    """Which series the findings of a subset were looked for in.
 
     Raises:
-        StoreError: no findings yet, or candidates made of other volumes than there are now.
+        StoreError: no findings, or a table of an earlier version, which does not say.
     """
-    import pandas as pd
-
-    findings = findings_of(read_table(home.findings(subset)))
-    sources = _sources(home, subset)
-    models = models_of_findings(home, subset)
-    diagnoses = []
-    for patient_id, series_uids in _series_of_patients(home, subset).items():
-        of_patient = tuple(f for f in findings if f.series_uid in series_uids)
-        diagnosis = Diagnosis(
-            patient_id=patient_id,
-            series_uids=tuple(series_uids),
-            verdict=rule.verdict(of_patient),
-            rule=rule,
-            findings=of_patient,
-            models=models,
-            inputs_sha256={uid: sources[uid] for uid in series_uids},
+    origin = read_origin(home.findings(subset))
+    if "looked_at" not in origin:
+        raise StoreError(
+            value="none",
+            place=home.findings(subset),
+            rule="findings must name the series they were looked for in",
+            cure="Materialize the findings of this subset again.",
         )
-        diagnoses.append(diagnosis)
-    table = pd.DataFrame([_row(diagnosis) for diagnosis in diagnoses])
-    origin = {"stage": "diagnoses", "rule": rule.in_words(), "models": models}
-    return diagnoses, write_table(table, home.diagnoses(subset), origin)
+    return SeriesSeen(origin["looked_at"], origin["problems"])
 
 
 def findings_of(table: pd.DataFrame) -> list[Finding]:
     """The rows of a findings table as findings; an unknown malignancy is None again."""
-    known = table[list(COLUMNS)].astype(object)
-    rows: list[Any] = known.where(known.notna(), None).to_dict(orient="records")
+    rows: list[Any] = table[list(COLUMNS)].astype(object).to_dict(orient="records")
+    for row in rows:
+        if row["malignancy_probability"] != row["malignancy_probability"]:
+            row["malignancy_probability"] = None
     return [Finding(**row) for row in rows]
-
-
-def _series_of_patients(home: Home, subset: str) -> dict[str, list[str]]:
-    series = read_series_of(home, [subset])
-    other = set(series["series_uid"]) ^ set(series_with_volume(home, subset))
-    if other:
-        raise StoreError(
-            value=f"{len(other)} others, such as {min(other)}",
-            place=home.manifest(SERIES, subset),
-            rule="the series of the candidates must be those that have a volume",
-            cure="Materialize the candidates of this subset again.",
-        )
-    return {
-        str(patient): list(uids) for patient, uids in series.groupby("patient_id")["series_uid"]
-    }
-
-
-def _sources(home: Home, subset: str) -> dict[str, str]:
-    manifest = read_table(home.manifest(VOLUMES, subset), ["series_uid", "source_sha256"])
-    return dict(zip(manifest["series_uid"], manifest["source_sha256"], strict=True))
-
-
-def _row(diagnosis: Diagnosis) -> dict[str, Any]:
-    nodules = diagnosis.rule.nodules(diagnosis.findings)
-    known = [f.malignancy_probability for f in nodules if f.malignancy_probability is not None]
-    return {
-        "patient_id": diagnosis.patient_id,
-        "verdict": diagnosis.verdict,
-        "num_series": len(diagnosis.series_uids),
-        "num_nodules": len(nodules),
-        "largest_diameter_mm": max((f.diameter_mm for f in nodules), default=0.0),
-        "highest_malignancy_probability": max(known, default=float("nan")),
-    }

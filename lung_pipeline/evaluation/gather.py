@@ -115,11 +115,16 @@ class Evaluation:
 def gather(home: Home, subsets: Sequence[str]) -> Evaluation:
     """Gather what was found in some subsets.
 
+    A series that could not be looked at counts as one without findings: its nodules are missed.
+
     Raises:
-        StoreError: a subset without findings, or findings of different models.
+        StoreError: a subset without findings, findings of different models, or a series that came
+            to a subset after its findings.
     """
     import pandas as pd
 
+    for subset in subsets:
+        _refuse_unseen(home, subset)
     tables = [read_table(home.findings(subset)) for subset in subsets]
     found = evaluation_of(
         home, subsets, pd.concat(tables, ignore_index=True), _models(home, subsets)
@@ -156,6 +161,23 @@ def evaluation_of(
         diagnoses=read_diagnoses(told) if told.is_file() else None,
         malignancy_rule=_malignancy_rule(home, subsets) if told.is_file() else None,
     )
+
+
+def _refuse_unseen(home: Home, subset: str) -> None:
+    """Refuse findings from before a series came: it would count as one without any."""
+    origin = read_origin(home.findings(subset))
+    if "looked_at" not in origin:
+        # A table of an earlier version does not say.
+        return
+    seen = {*origin["looked_at"], *origin["problems"]}
+    unseen = set(read_series_of(home, [subset])["series_uid"]) - seen
+    if unseen:
+        raise StoreError(
+            value=f"{len(unseen)} others, such as {min(unseen)}",
+            place=home.findings(subset),
+            rule="the models must have been asked about every series that is scored",
+            cure="Materialize the findings of this subset again.",
+        )
 
 
 def _models(home: Home, subsets: Sequence[str]) -> dict[str, str]:

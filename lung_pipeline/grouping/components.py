@@ -76,8 +76,18 @@ def components_of(
     count: int,
     voxels_hu: VoxelsHu,
     spacing_irc_mm: tuple[float, float, float],
+    start_irc: tuple[int, int, int] = (0, 0, 0),
 ) -> list[Component]:
-    """Measure what ``label_parted`` labelled; what is smaller than the smallest is left out."""
+    """Measure what ``label_parted`` labelled; what is smaller than the smallest is left out.
+
+    Args:
+        labels: a number for each voxel, shape (index, row, column).
+        count: the highest of them.
+        voxels_hu: same shape.
+        spacing_irc_mm: distance between voxel centres along each axis.
+        start_irc: the first voxel's place, where labels are a box of a volume; centres are the
+            volume's.
+    """
     if count == 0:
         return []
     marked = np.nonzero(labels)
@@ -86,7 +96,11 @@ def components_of(
     weights = voxels_hu[marked].astype(np.float64) - AIR_HU + 1
     total = np.bincount(of_component, weights, count)
     centers_irc = np.stack(
-        [np.bincount(of_component, weights * axis, count) / total for axis in marked], axis=1
+        [
+            np.bincount(of_component, weights * axis, count) / total + first
+            for axis, first in zip(marked, start_irc, strict=True)
+        ],
+        axis=1,
     )
     volumes_mm3 = np.bincount(of_component, minlength=count) * np.prod(spacing_irc_mm)
     return [
@@ -105,7 +119,7 @@ def label_parted(
 
     Marked voxels that no core reaches get label 0: they were specks or bridges.
     """
-    labels, count = ndimage.label(ndimage.binary_erosion(mask, eroding_cross(spacing_irc_mm)))
+    labels, count = ndimage.label(_eroded(mask, spacing_irc_mm))
     labels = labels.astype(np.int32)
     rest = np.argwhere(mask & (labels == 0))
     for _ in range(_GROWTH_STEPS):
@@ -119,10 +133,26 @@ def eroding_cross(spacing_irc_mm: tuple[float, float, float]) -> npt.NDArray[np.
     """A voxel and its neighbours along each axis fine enough to erode, shape (3, 3, 3)."""
     cross = np.zeros((3, 3, 3), dtype=np.bool_)
     cross[1, 1, 1] = True
-    for axis, spacing_mm in enumerate(spacing_irc_mm):
-        if 2 * spacing_mm < SMALLEST_DIAMETER_MM:
-            np.moveaxis(cross, axis, 0)[[0, 2], 1, 1] = True
+    for axis in _eroding_axes(spacing_irc_mm):
+        np.moveaxis(cross, axis, 0)[[0, 2], 1, 1] = True
     return cross
+
+
+def _eroding_axes(spacing_irc_mm: tuple[float, float, float]) -> list[int]:
+    return [a for a, step_mm in enumerate(spacing_irc_mm) if 2 * step_mm < SMALLEST_DIAMETER_MM]
+
+
+def _eroded(
+    mask: npt.NDArray[np.bool_], spacing_irc_mm: tuple[float, float, float]
+) -> npt.NDArray[np.bool_]:
+    """As ``ndimage.binary_erosion`` by the cross, in a tenth of its time; borders are eroded."""
+    eroded = mask.copy()
+    for axis in _eroding_axes(spacing_irc_mm):
+        along, here = np.moveaxis(eroded, axis, 0), np.moveaxis(mask, axis, 0)
+        along[1:] &= here[:-1]
+        along[:-1] &= here[1:]
+        along[[0, -1]] = False
+    return eroded
 
 
 def _highest_neighbour(

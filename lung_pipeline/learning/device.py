@@ -7,10 +7,13 @@ import contextlib
 
 import torch
 
-from lung_pipeline.errors import DeviceError
+from lung_pipeline.errors import DeviceError, SettingError
 
 AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 """The devices a setting may name; ``auto`` takes CUDA where there is one."""
+
+FLOAT32 = "float32"
+"""The precision a setting may name beside ``auto``."""
 
 
 def pick_device(name: str = AUTO) -> torch.device:
@@ -43,6 +46,23 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == CUDA:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def inference_dtype(device: torch.device, precision: str = AUTO) -> torch.dtype:
+    """bfloat16 where that is fast, else float32; always float32 where a person asked for it.
+
+    Raises:
+        SettingError: another precision than ``auto`` and ``float32``.
+    """
+    if precision not in (AUTO, FLOAT32):
+        raise SettingError(
+            value=repr(precision),
+            place="setting 'precision'",
+            rule=f"a precision must be one of {AUTO}, {FLOAT32}",
+            cure="Change the setting.",
+        )
+    is_fast = precision == AUTO and has_fast_bfloat16(device)
+    return torch.bfloat16 if is_fast else torch.float32
 
 
 def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -21,6 +21,7 @@ from lung_pipeline.orchestration.assets.models import (
     nodule_model,
     segmentation_model,
 )
+from lung_pipeline.orchestration.assets.patients import findings
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
 from lung_pipeline.orchestration.resources import HomeResource
 from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
@@ -64,8 +65,8 @@ def hu_range_and_geometry(
     context: dg.AssetCheckExecutionContext, home: HomeResource
 ) -> dg.AssetCheckResult:
     """Every volume is int16 HU in [-1000, 1000] on a canonical grid."""
-    from lung_pipeline.ct.quality import problems
     from lung_pipeline.ct.store import open_volume
+    from lung_pipeline.ct.stored_quality import problems
     from lung_pipeline.ct.subset import series_with_volume
 
     opened, subset = home.open(), context.partition_key
@@ -153,6 +154,19 @@ def crops_equal_their_windows(
     return _verdict(crops_that_differ(home.open(), context.partition_key))
 
 
+@_subset_check(findings, blocking=False)
+def every_series_looked_at(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """The models looked at every series. A warning while they did at some; else an error."""
+    from lung_pipeline.diagnosis.subset import series_seen
+
+    seen = series_seen(home.open(), context.partition_key)
+    faults = [f"{series_uid}: {reason}" for series_uid, reason in seen.problems.items()]
+    some = dg.AssetCheckSeverity.WARN if seen.looked_at else dg.AssetCheckSeverity.ERROR
+    return _verdict(faults, some)
+
+
 @dg.asset_check(asset=leakage_certificate, blocking=True)
 def nothing_leaks(home: HomeResource) -> dg.AssetCheckResult:
     """Every check of the certificate holds; else nothing is trained."""
@@ -214,6 +228,7 @@ CHECKS = [
     annotated_nodules_have_marks,
     no_patient_in_two_parts,
     crops_equal_their_windows,
+    every_series_looked_at,
     nothing_leaks,
     parts_are_alike,
     _losses_check(segmentation_model, SEGMENTATION),

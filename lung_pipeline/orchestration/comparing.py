@@ -42,7 +42,7 @@ def compare_scorecards(
     """
     from lung_pipeline.evaluation.comparison.paired import compare
     from lung_pipeline.evaluation.comparison.systems import read_system
-    from lung_pipeline.reporting.comparison_page import write_comparison
+    from lung_pipeline.reporting.scores.comparison_page import write_comparison
 
     first, second = (read_system(home, scorecard_folder(home, name, part)) for name in (a, b))
     comparison = compare(first, second, datetime.now(UTC).isoformat(timespec="seconds"))

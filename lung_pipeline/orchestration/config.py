@@ -11,6 +11,8 @@ import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
+from lung_pipeline.diagnosis.verdict.operating_point import Judging
+from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE, EVEN
 from lung_pipeline.evaluation.comparison.promotion import DEFAULT_HEADLINE, Headline, PromotionRule
 from lung_pipeline.evaluation.defaults import (
     CPM_MARGIN,
@@ -67,14 +69,49 @@ class FindingsConfig(dg.Config):
 
 
 class DiagnosesConfig(dg.Config):
-    """By which thresholds a patient is judged."""
+    """By which rule and thresholds a patient is judged."""
 
-    nodule_threshold: float = Field(
-        default=0.5, ge=0, le=1, description="A finding counts as a nodule from here on."
+    rule: str = Field(
+        default=DEFAULT_RULE,
+        description="Whose verdict is the patient's: any-malignant-nodule or noisy-or. Both are "
+        "written.",
     )
-    malignancy_threshold: float = Field(
-        default=0.5, ge=0, le=1, description="A nodule counts as malignant from here on."
+    nodule_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="A finding counts as a nodule from here on; empty: as it was frozen with the "
+        "models, else 0.5.",
     )
+    malignancy_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="A nodule counts as malignant from here on; empty: as it was frozen with the "
+        "models, else 0.5.",
+    )
+    patient_threshold: float = Field(
+        default=EVEN,
+        ge=0,
+        le=1,
+        description="With noisy-or a patient counts as malignant from this probability on.",
+    )
+    leak: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="With noisy-or how likely something malignant is there that no finding shows.",
+    )
+
+    def judging(self) -> Judging:
+        """The same as the pure code knows it; ``SettingError`` for a rule there is none of."""
+        return Judging(
+            self.rule,
+            self.nodule_threshold,
+            self.malignancy_threshold,
+            self.patient_threshold,
+            self.leak,
+        )
 
 
 class ScoringConfig(SubsetsConfig):

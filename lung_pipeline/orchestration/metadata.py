@@ -27,10 +27,27 @@ def table_metadata(table: "pd.DataFrame") -> dg.TableMetadataValue:
     return dg.MetadataValue.table([dg.TableRecord(row) for row in records], schema=schema)
 
 
+def links_metadata(files: Mapping[str, Path]) -> dg.MarkdownMetadataValue:
+    """Files by what they are of, each as a link and as a path: a browser may refuse the link.
+
+    Names may be a hospital's own: whatever is not a letter or digit is escaped.
+    """
+    lines = [
+        f"| {_escaped(name)} | [{path.name}]({path.as_uri()}) | `{path}` |"
+        for name, path in list(files.items())[:MOST_ROWS]
+    ]
+    return dg.MetadataValue.md("\n".join(["| of | open | path |", "|---|---|---|", *lines]))
+
+
 def picture_metadata(png: bytes, shows: str) -> dg.MarkdownMetadataValue:
     """A picture; Dagster has no image of its own (issue 15468), but shows Markdown's."""
     data = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{shows}](data:image/png;base64,{data})")
+
+
+def _escaped(text: str) -> str:
+    """Text as it is, whatever Markdown or HTML it may look like."""
+    return "".join(one if one.isalnum() or one in " -_." else f"&#{ord(one)};" for one in text)
 
 
 def result(

@@ -64,7 +64,7 @@ class Trial:
 
 def write_pages(case: Case, trial: Trial, verdict: Verdict) -> dict[str, Path]:
     """Write the comparison with its verdict; returns all pages, by what they are."""
-    from lung_pipeline.reporting.comparison_page import write_comparison
+    from lung_pipeline.reporting.scores.comparison_page import write_comparison
 
     paths = {"challenger": trial.challenger.folder / "scorecard.html"}
     if trial.champion is not None:

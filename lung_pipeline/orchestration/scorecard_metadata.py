@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def scorecard_metadata(scored: "Scored") -> dict[str, dg.MetadataValue]:
     """The FROC curve, the waterfall, what became of everything, and how models rank."""
-    from lung_pipeline.reporting.plots import froc_png
+    from lung_pipeline.reporting.scores.plots import froc_png
 
     detection, details = scored.card.detection, scored.card.details
     point = (detection.fp_per_scan, detection.sensitivity)
@@ -28,7 +28,7 @@ def scorecard_metadata(scored: "Scored") -> dict[str, dg.MetadataValue]:
 def _of_details(details: "Details") -> dict[str, dg.MetadataValue]:
     import pandas as pd
 
-    from lung_pipeline.reporting.waterfall_plot import waterfall_png
+    from lung_pipeline.reporting.scores.waterfall_plot import waterfall_png
 
     headings, *rows = details.confusion.as_rows()
     shown: dict[str, dg.MetadataValue] = {

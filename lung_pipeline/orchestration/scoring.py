@@ -22,6 +22,7 @@ from lung_pipeline.tables import fingerprint as table_fingerprint
 from lung_pipeline.tracking.names import CHAMPION
 
 if TYPE_CHECKING:
+    from lung_pipeline.diagnosis.findings import Finding
     from lung_pipeline.evaluation.comparison.systems import System
     from lung_pipeline.evaluation.detection.froc import Froc
     from lung_pipeline.evaluation.gather import Evaluation
@@ -87,7 +88,7 @@ def target_of(config: TargetConfig) -> Target:
 def score_and_keep(home: Home, evaluation: Evaluation, part: str, target: Target) -> Scored:
     """Score one part; the scorecard and the findings behind it are written below the home."""
     from lung_pipeline.evaluation.comparison.systems import System, keep_system
-    from lung_pipeline.reporting.scorecard_page import write_scorecard_page
+    from lung_pipeline.reporting.scores.scorecard_page import write_scorecard_page
 
     card, curve = _score(home, evaluation, part, target)
     folder = home.scorecards / card.name
@@ -109,16 +110,20 @@ def champion_evaluation(
     """
     from lung_pipeline.annotations.subset import read_series_of
     from lung_pipeline.diagnosis.findings import findings_table
-    from lung_pipeline.diagnosis.subset import find_in_series
+    from lung_pipeline.diagnosis.stored_series import look_at
     from lung_pipeline.evaluation.gather import evaluation_of
     from lung_pipeline.tracking.models import models_by_alias
 
     named = models_by_alias(home, alias)
     series = read_series_of(home, subsets)
-    found = []
+    found: list[Finding] = []
     for row in series[series["part"] == VALIDATION].itertuples():
         tell(str(row.series_uid))
-        found += find_in_series(home, str(row.subset), str(row.series_uid), named.models)
+        looked = look_at(home, str(row.subset), str(row.series_uid), named.models)
+        if looked.problem:
+            # As the findings of a subset have it: its nodules count as missed.
+            tell(f"{row.series_uid} could not be looked at: {looked.problem}")
+        found += looked.findings
     return evaluation_of(home, subsets, findings_table(found), named.names)
 
 

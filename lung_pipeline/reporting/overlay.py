@@ -6,7 +6,7 @@ left), so a picture is upright without knowing the patient: axial with the patie
 picture's right and the front up, coronal with the left on the right and the head up, sagittal with
 the front on the left and the head up. Pixels are square. What lies outside the volume is air.
 
-Belongs here: grey values and marks on them. Does not belong here: pages (``html.py``).
+Belongs here: grey values and marks on them. Does not belong here: pages (``patient/report.py``).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 
 from lung_pipeline.learning.epoch import Validation
 from lung_pipeline.learning.examples import SliceExample
-from lung_pipeline.segmentation.inference import Probabilities
+from lung_pipeline.segmentation.probability_box import Probabilities
 from lung_pipeline.segmentation.slice_counts import Mask, SliceCounts
 from lung_pipeline.segmentation.slices import WholeSlices
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES

@@ -6,8 +6,9 @@ other candidates. So they lie in the run of each version under the key of the se
 that is shared by two sets keeps both choices. They do not lie in the model's own folder, which
 stays as its training wrote it to the byte.
 
-Belongs here: where a choice is kept, and until when it may change. Does not belong here: how it is
-made (``evaluation/scoring.py``).
+Belongs here: where a choice is kept, until when it may change, and how it is found again. Does not
+belong here: how it is made (``evaluation/scoring.py``), and what goes before it
+(``diagnosis/verdict/operating_point.py``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lung_pipeline.diagnosis.verdict.operating_point import OperatingPoint
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.registry import find_labelled, keep_in_run
+from lung_pipeline.learning.calibrators import Calibrator, calibrator_from_json
+from lung_pipeline.tracking.registry import (
+    ModelVersion,
+    find_labelled,
+    keep_in_run,
+    kept_in_run,
+)
 from lung_pipeline.tracking.sets import key_of, was_promoted
 
 if TYPE_CHECKING:
@@ -53,6 +61,58 @@ def freeze(home: Home, labels: Mapping[str, str], details: Details) -> bool:
             calibrator = details.calibration[step].calibrator.as_json()
             keep_in_run(home, model, f"{folder}/{CALIBRATOR}", _as_text(calibrator))
     return True
+
+
+def frozen_of(home: Home, models: Mapping[str, ModelVersion | None]) -> OperatingPoint | None:
+    """The thresholds and calibrators that were frozen for a set of models.
+
+    The thresholds are of probabilities as the networks give them (``evaluation/details.py``).
+
+    Args:
+        home: whose registry.
+        models: for each step its version; None of a model that is read from a folder.
+
+    Returns:
+        None where a model is not registered, or where the versions do not all hold the same choice:
+        nothing was ever frozen, or the freezing was cut off.
+
+    Raises:
+        StoreError: a record that this version of the package cannot read.
+    """
+    known = {step: model for step, model in models.items() if model is not None}
+    if not known or len(known) < len(models):
+        return None
+    folder = f"{FROZEN}/{key_of(known)}"
+    path = f"{folder}/{OPERATING_POINT}"
+    texts = {kept_in_run(home, model, path) for model in known.values()}
+    if len(texts) != 1 or None in texts:
+        return None
+    (text,) = texts
+    return _point(str(text), _calibrators(home, known, folder))
+
+
+def frozen_of_labels(home: Home, labels: Mapping[str, str]) -> OperatingPoint | None:
+    """The same for models as they stand beside findings."""
+    return frozen_of(
+        home, {step: find_labelled(home, step, label) for step, label in labels.items()}
+    )
+
+
+def _point(text: str, calibrators: Mapping[str, Calibrator]) -> OperatingPoint:
+    from lung_pipeline.evaluation.operating_point.thresholds import Thresholds
+
+    record = json.loads(text)
+    record.pop("models", None)
+    chosen = Thresholds.from_json(record)
+    words = f"frozen with these models, for {chosen.how}"
+    return OperatingPoint(chosen.nodule, chosen.malignancy, calibrators, words)
+
+
+def _calibrators(
+    home: Home, models: Mapping[str, ModelVersion], folder: str
+) -> dict[str, Calibrator]:
+    found = {step: kept_in_run(home, one, f"{folder}/{CALIBRATOR}") for step, one in models.items()}
+    return {step: calibrator_from_json(json.loads(text)) for step, text in found.items() if text}
 
 
 def _as_text(record: Mapping[str, Any]) -> str:

@@ -4,25 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from lung_pipeline.diagnosis.models import Models, read_models
+from lung_pipeline.diagnosis.models import NamedModels, read_models
 from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
+from lung_pipeline.tracking.frozen import frozen_of
 from lung_pipeline.tracking.names import CHAMPION, MALIGNANCY, NODULE, SEGMENTATION, STEPS
-from lung_pipeline.tracking.registry import fetch, find, find_in_use, named
+from lung_pipeline.tracking.registry import fetch, find, find_addressed, find_in_use, named
 from lung_pipeline.tracking.sets import refuse_mixed_champions
-
-
-@dataclass(frozen=True, slots=True)
-class NamedModels:
-    """Models ready to infer, and what they are called."""
-
-    models: Models
-    """One for each step; malignancy may be missing."""
-
-    names: dict[str, str]
-    """For each step its model as it stands beside a result."""
 
 
 def models_by_alias(home: Home, alias: str, device: str = "auto") -> NamedModels:
@@ -75,4 +64,5 @@ def open_models(home: Home, addresses: Mapping[str, str], device: str) -> NamedM
     folders = {step: fetch(home, address) for step, address in addresses.items()}
     models = read_models(folders[SEGMENTATION], folders[NODULE], folders.get(MALIGNANCY), device)
     names = {step: named(home, step, address) for step, address in addresses.items()}
-    return NamedModels(models, names)
+    versions = {step: find_addressed(home, step, address) for step, address in addresses.items()}
+    return NamedModels(models, names, frozen_of(home, versions))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,31 @@ def find_labelled(home: Home, step: str, label: str) -> ModelVersion | None:
     return None
 
 
+def find_addressed(home: Home, step: str, address: str) -> ModelVersion | None:
+    """The version an address names; None of a folder, or of another step's model.
+
+    Raises:
+        ModelError: a ``models:/`` address without a version.
+    """
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None or parts[1] != REGISTERED[step]:
+        return None
+    return _version(step, _entry(home, address))
+
+
 def keep_in_run(home: Home, model: ModelVersion, path: str, text: str) -> None:
     """Keep a small file with the run that made a version; a former one is replaced."""
     connect(home).log_text(model.run_id, text, path)
+
+
+def kept_in_run(home: Home, model: ModelVersion, path: str) -> str | None:
+    """The text of a small file that ``keep_in_run`` kept; None where there is none."""
+    client = connect(home)
+    folder = path.rpartition("/")[0]
+    if path not in {entry.path for entry in client.list_artifacts(model.run_id, folder)}:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return Path(client.download_artifacts(model.run_id, path, scratch)).read_text()
 
 
 def find_in_use(home: Home, step: str) -> ModelVersion | None:
@@ -147,10 +170,8 @@ def fetch(home: Home, address: str) -> Path:
 
 def named(home: Home, step: str, address: str) -> str:
     """How a model stands beside a result: name, version and hash where it is registered."""
-    parts = _ADDRESS.fullmatch(address)
-    if parts is None or parts[1] != REGISTERED[step]:
-        return address
-    return _version(step, _entry(home, address)).label
+    version = find_addressed(home, step, address)
+    return address if version is None else version.label
 
 
 def _entry(home: Home, address: str) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Homes that many tests read: phantoms through the data stages, and balls whose truth is known.
+"""Homes that many tests read: phantoms through the data stages, and chests of balls alone.
 
 What is made once a session is read only; a test that changes files asks for a copy of its own.
 """
@@ -10,17 +10,16 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from ball_scans import write_balls
 
 from lung_pipeline.annotations.lidc_subset import make_lidc_reads
 from lung_pipeline.annotations.splits import SplitRule
 from lung_pipeline.annotations.subset import make_candidates
 from lung_pipeline.crops.subset import make_crops
-from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.subset import convert_volumes, list_raw
 from lung_pipeline.home import Home
-from lung_pipeline.phantom.folder import make_header, write_luna_folder
+from lung_pipeline.phantom.folder import write_luna_folder
 
 _SUBSETS = ("subset0", "subset1")
 
@@ -51,19 +50,19 @@ def own_home(phantom_home: Home, tmp_path: Path) -> Home:
 
 @pytest.fixture(scope="session")
 def ball_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Four small scans of three patients, with balls of soft tissue in air; read only.
+    """Four small chests of three patients (``ball_scans.py``), whose truth is known; read only.
 
     subset0: series a1 (balls of 40 and of -50 HU) and a2 (flipped, one of 40 HU) of patient A, and
     b1 of patient B without a ball. subset1: c1 of patient C, one of -50 HU. Balls are 12 mm wide.
     """
     home = Home.at(tmp_path_factory.mktemp("balls") / "home")
-    _write_balls(home.raw / "subset0", "a1", [((20, 20, 20), 40), ((20, 44, 40), -50)])
-    _write_balls(home.raw / "subset0", "a2", [((16, 30, 40), 40)], flipped=True)
-    _write_balls(home.raw / "subset0", "b1", [])
-    _write_balls(home.raw / "subset1", "c1", [((20, 30, 30), -50)])
+    write_balls(home.raw / "subset0", "a1", [((20, 20, 20), 40), ((20, 44, 40), -50)])
+    write_balls(home.raw / "subset0", "a2", [((16, 30, 40), 40)], flipped=True)
+    write_balls(home.raw / "subset0", "b1", [])
+    write_balls(home.raw / "subset1", "c1", [((20, 30, 30), -50)])
     place = "seriesuid,coordX,coordY,coordZ"
     tables = {
-        "annotations.csv": f"{place},diameter_mm\na1,0,0,10,12\na1,20,24,10,12\n",
+        "annotations.csv": f"{place},diameter_mm\na1,0,0,10,12\na1,30,36,10,12\n",
         "candidates.csv": f"{place},class\na1,10,5,5,0\na2,1,2,3,0\nb1,0,0,0,0\nc1,0,0,0,0\n",
         "LIDC-IDRI_MetaData.csv": "Patient Id,Modality,Series UID\nA,CT,a1\nA,CT,a2\nB,CT,b1\n",
     }
@@ -114,32 +113,3 @@ def _with_database(home: Home, database: Path) -> Home:
     home.mlflow_database.parent.mkdir(parents=True)
     shutil.copyfile(database, home.mlflow_database)
     return home
-
-
-_BALL_GRID = VoxelGrid((40, 64, 64), (1.0, 1.0, 1.0), (-20.0, -20.0, -10.0))
-"""The grid of the unflipped ball scans: one voxel a millimetre."""
-
-_FLIPPED_GRID = VoxelGrid(
-    (40, 64, 64),
-    (1.0, 1.0, 1.0),
-    (43.0, 43.0, -10.0),
-    ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)),
-)
-"""The same place in the patient, rows and columns told from the other end."""
-
-
-def _write_balls(
-    folder: Path,
-    series_uid: str,
-    balls: list[tuple[tuple[int, int, int], int]],
-    *,
-    flipped: bool = False,
-) -> None:
-    grid = _FLIPPED_GRID if flipped else _BALL_GRID
-    voxels_hu = np.full(grid.shape_irc, -900, dtype="<i2")
-    for center, hu in balls:
-        steps = np.indices(grid.shape_irc) - np.reshape(center, (3, 1, 1, 1))
-        voxels_hu[(steps**2).sum(axis=0) <= 6**2] = hu
-    folder.mkdir(parents=True, exist_ok=True)
-    voxels_hu.tofile(folder / f"{series_uid}.raw")
-    (folder / f"{series_uid}.mhd").write_text(make_header(grid, f"{series_uid}.raw"))

@@ -28,7 +28,7 @@ from lung_pipeline.evaluation.detection.detections import read_scored_tables
 from lung_pipeline.evaluation.detection.froc_figures import FrocFigures
 from lung_pipeline.evaluation.detection.froc_scoring import score_detections
 from lung_pipeline.learning.resampling import Estimate
-from lung_pipeline.reporting.froc_plot import froc_figure
+from lung_pipeline.reporting.scores.froc_plot import froc_figure
 
 FILES = {
     "annotations": "seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,0,0,0,6\n1.3,0,0,0,6\n",

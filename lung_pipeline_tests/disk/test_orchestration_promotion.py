@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sets of real models against each other through the asset ``champion``, on scans of balls in air.
+"""Sets of real models against each other through the asset ``champion``, on chests of balls.
 
 Twelve patients with a scan and two balls each: a dense one (40 HU; of one patient 10 HU) and a
 faint one (-50 HU). The networks are the pipeline's own; their weights are set by hand so that a
@@ -9,7 +9,7 @@ positive the CPM is the share of balls that are found.
     marks from    finds                   CPM
     25 HU         the dense ones but one  11/24
     0 HU          the dense ones          12/24
-    -300 HU       all                     1
+    -120 HU       all                     1
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pytest
 import torch
+from ball_scans import MARKS_FROM_HU, ball_chest
 from click.testing import CliRunner
 from html_pages import Page
 
@@ -50,8 +50,8 @@ from lung_pipeline.tracking.version_tags import tags_of
 
 pytestmark = pytest.mark.slow
 
-GRID = VoxelGrid((24, 64, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-CENTERS_IRC = ((12, 16, 20), (12, 46, 20))
+GRID = VoxelGrid((44, 64, 64), (2.5, 1.5, 1.5), (0.0, 0.0, 0.0))
+CENTERS_IRC = ((22, 18, 30), (22, 46, 30))
 DENSE_HU, LESS_DENSE_HU, FAINT_HU = 40, 10, -50
 NUM_PATIENTS = 12
 ALL_FOR_VALIDATION = SplitRule(train=1e-9, validation=1 - 1e-9)
@@ -65,7 +65,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Home:
     for uid in uids:
         _write_scan(home.raw / "subset0", uid, LESS_DENSE_HU if uid == "s00" else DENSE_HU)
     place = "seriesuid,coordX,coordY,coordZ"
-    rows = [f"{uid},{x},{y},{z},12" for uid in uids for z, y, x in CENTERS_IRC]
+    places = GRID.irc_to_xyz_mm(CENTERS_IRC).tolist()
+    rows = [f"{uid},{x},{y},{z},12" for uid in uids for x, y, z in places]
     (home.raw / "annotations.csv").write_text("\n".join([f"{place},diameter_mm", *rows]) + "\n")
     others = [f"{uid},5,5,5,0" for uid in uids]
     (home.raw / "candidates.csv").write_text("\n".join([f"{place},class", *others]) + "\n")
@@ -78,10 +79,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def _write_scan(folder: Path, series_uid: str, first_hu: int) -> None:
-    voxels_hu = np.full(GRID.shape_irc, -900, dtype="<i2")
-    for center, hu in zip(CENTERS_IRC, (first_hu, FAINT_HU), strict=True):
-        steps = np.indices(GRID.shape_irc) - np.reshape(center, (3, 1, 1, 1))
-        voxels_hu[(steps**2).sum(axis=0) <= 6**2] = hu
+    balls = list(zip(CENTERS_IRC, (first_hu, FAINT_HU), strict=True))
+    voxels_hu = ball_chest(GRID, balls)
     folder.mkdir(parents=True, exist_ok=True)
     voxels_hu.tofile(folder / f"{series_uid}.raw")
     (folder / f"{series_uid}.mhd").write_text(make_header(GRID, f"{series_uid}.raw"))
@@ -195,7 +194,7 @@ def test_first_set_is_promoted_says_why_and_is_not_promoted_again(
 def test_worse_set_is_rejected_compared_by_the_command_and_forced_with_a_reason(
     home: Home, instance: dg.DagsterInstance, train: Callable[..., None], tmp_path: Path
 ) -> None:
-    train(-300)
+    train(MARKS_FROM_HU)
     _evaluate(home, instance)
     train(25)
     told = _evaluate(home, instance)
@@ -252,7 +251,7 @@ def test_clearly_better_set_is_promoted_whole_with_its_reasons_everywhere(
 ) -> None:
     train(25)
     _evaluate(home, instance)
-    train(-300)
+    train(MARKS_FROM_HU)
     told = _evaluate(home, instance)
     decision = str(told["decision"])
     assert told["promoted"] == 1
@@ -290,7 +289,7 @@ def test_findings_of_other_models_decide_nothing(
 def test_champions_that_are_no_set_are_refused_until_one_is_forced(
     home: Home, instance: dg.DagsterInstance, train: Callable[..., None]
 ) -> None:
-    train(-300)
+    train(MARKS_FROM_HU)
     _evaluate(home, instance)
     train(25)
     alone = find(home, NODULE, CHALLENGER)

@@ -27,15 +27,15 @@ from lung_pipeline.evaluation.comparison.comparison import (
 from lung_pipeline.evaluation.comparison.paired import compare
 from lung_pipeline.home import Home
 from lung_pipeline.learning.resampling import Estimate
-from lung_pipeline.reporting.changed_crops import pictures_of
-from lung_pipeline.reporting.comparison_page import (
+from lung_pipeline.reporting.examples import from_png
+from lung_pipeline.reporting.overlay import window_picture
+from lung_pipeline.reporting.scores.changed_crops import pictures_of
+from lung_pipeline.reporting.scores.comparison_page import (
     MOST_SHOWN,
     write_comparison,
     write_comparison_page,
 )
-from lung_pipeline.reporting.comparison_words import lines
-from lung_pipeline.reporting.examples import from_png
-from lung_pipeline.reporting.overlay import window_picture
+from lung_pipeline.reporting.scores.comparison_words import lines
 
 
 @cache

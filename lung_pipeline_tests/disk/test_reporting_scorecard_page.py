@@ -21,8 +21,8 @@ from lung_pipeline.evaluation.scorecard import (
 )
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.learning.resampling import Estimate
-from lung_pipeline.reporting.plots import froc_svg
-from lung_pipeline.reporting.scorecard_page import write_scorecard_page
+from lung_pipeline.reporting.scores.plots import froc_svg
+from lung_pipeline.reporting.scores.scorecard_page import write_scorecard_page
 
 MADE_AT = "2026-01-02T03:04:05Z"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Balls in air, models that see density: every finding and verdict of a subset is known exactly."""
+"""Chests of balls, models that see density: every finding and verdict of a subset is known."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
+from ball_scans import MARKS_FROM_HU
 from dense_networks import dense_models
 
 from lung_pipeline.annotations.subset import SERIES
 from lung_pipeline.ct.reading import sha256_of
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding
-from lung_pipeline.diagnosis.patient import Rule
+from lung_pipeline.diagnosis.models import Models
+from lung_pipeline.diagnosis.stored_series import find_in_series
 from lung_pipeline.diagnosis.subset import (
-    diagnose_subset,
-    find_in_series,
     find_in_subset,
     findings_of,
     models_of_findings,
 )
+from lung_pipeline.diagnosis.subset_patients import diagnose_subset
+from lung_pipeline.diagnosis.verdict.operating_point import Judging
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
 
 NAMED = {"segmentation": "lung-segmentation v1 (aa)", "nodule": "lung-nodule v1 (bb)"}
+
+
+def _models() -> Models:
+    return dense_models(marks_from_hu=MARKS_FROM_HU)
 
 
 def _sure(hu: float, even_hu: float) -> float:
@@ -34,7 +40,7 @@ def _sure(hu: float, even_hu: float) -> float:
 
 def test_each_ball_is_found_where_it_lies_with_its_size_and_density(own_ball_home: Home) -> None:
     told: list[str] = []
-    table, _ = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED, told.append)
+    table, _ = find_in_subset(own_ball_home, "subset0", _models(), NAMED, told.append)
     assert told == ["a1", "a2", "b1"]
     assert tuple(table.columns) == COLUMNS
     dense_a1 = table[(table["series_uid"] == "a1") & (table["nodule_probability"] > 0.9)]
@@ -42,10 +48,10 @@ def test_each_ball_is_found_where_it_lies_with_its_size_and_density(own_ball_hom
     (in_a2,) = table[table["series_uid"] == "a2"].itertuples()
     (dense,), (faint,) = dense_a1.itertuples(), faint_a1.itertuples()
     assert (dense.x_mm, dense.y_mm, dense.z_mm) == pytest.approx((0, 0, 10), abs=1e-6)
-    assert (faint.x_mm, faint.y_mm, faint.z_mm) == pytest.approx((20, 24, 10), abs=1e-6)
+    assert (faint.x_mm, faint.y_mm, faint.z_mm) == pytest.approx((30, 36, 10), abs=1e-6)
     # The flipped scan: its own voxels are named, and the place in the patient follows from them.
     assert (in_a2.index, in_a2.row, in_a2.column) == pytest.approx((16, 30, 40), abs=1e-6)
-    assert (in_a2.x_mm, in_a2.y_mm, in_a2.z_mm) == pytest.approx((3, 13, 6), abs=1e-6)
+    assert (in_a2.x_mm, in_a2.y_mm, in_a2.z_mm) == pytest.approx((4.5, 19.5, 0), abs=1e-6)
     for found, hu in ((dense, 40), (faint, -50), (in_a2, 40)):
         assert found.nodule_probability == pytest.approx(_sure(hu, -100), abs=1e-6)
         assert found.malignancy_probability == pytest.approx(_sure(hu, 0), abs=1e-6)
@@ -55,19 +61,19 @@ def test_each_ball_is_found_where_it_lies_with_its_size_and_density(own_ball_hom
 
 
 def test_table_on_disk_names_its_models_and_repeats_its_fingerprint(own_ball_home: Home) -> None:
-    table, first = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
+    table, first = find_in_subset(own_ball_home, "subset0", _models(), NAMED)
     pd.testing.assert_frame_equal(read_table(own_ball_home.findings("subset0")), table)
     assert models_of_findings(own_ball_home, "subset0") == NAMED
-    assert find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)[1] == first
+    assert find_in_subset(own_ball_home, "subset0", _models(), NAMED)[1] == first
     other = {**NAMED, "nodule": "lung-nodule v2 (cc)"}
-    assert find_in_subset(own_ball_home, "subset0", dense_models(), other)[1] != first
+    assert find_in_subset(own_ball_home, "subset0", _models(), other)[1] != first
 
 
 @pytest.mark.parametrize("with_malignancy", [True, False])
 def test_findings_come_back_from_the_disk_as_they_were(
     own_ball_home: Home, *, with_malignancy: bool
 ) -> None:
-    models = dense_models(with_malignancy=with_malignancy)
+    models = dense_models(with_malignancy=with_malignancy, marks_from_hu=MARKS_FROM_HU)
     found = [
         f
         for uid in ("a1", "a2", "b1")
@@ -83,8 +89,8 @@ def test_findings_come_back_from_the_disk_as_they_were(
 def test_patient_is_judged_over_all_series_and_one_without_findings_is_judged_too(
     own_ball_home: Home,
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
-    (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Rule())
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Judging())
     assert (of_a.patient_id, of_a.series_uids, of_a.verdict) == ("A", ("a1", "a2"), "malignant")
     assert [finding.series_uid for finding in of_a.findings].count("a1") == 2
     assert len(of_a.findings) == 3
@@ -98,28 +104,30 @@ def test_patient_is_judged_over_all_series_and_one_without_findings_is_judged_to
 
 
 @pytest.mark.parametrize(
-    ("rule", "verdict", "num_nodules"),
+    ("judging", "verdict", "num_nodules"),
     [
-        (Rule(), "malignant", 3),
-        (Rule(malignancy_threshold=0.9), "benign", 3),
-        (Rule(nodule_threshold=0.9), "malignant", 2),
-        (Rule(nodule_threshold=0.999), "no nodule", 0),
+        (Judging(), "malignant", 3),
+        (Judging(malignancy_threshold=0.9), "benign", 3),
+        (Judging(nodule_threshold=0.9), "malignant", 2),
+        (Judging(nodule_threshold=0.999), "no nodule", 0),
     ],
 )
 def test_thresholds_of_the_rule_decide_and_stand_beside_the_verdict(
-    own_ball_home: Home, rule: Rule, verdict: str, num_nodules: int
+    own_ball_home: Home, judging: Judging, verdict: str, num_nodules: int
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
-    diagnose_subset(own_ball_home, "subset0", rule)
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    diagnose_subset(own_ball_home, "subset0", judging)
     table = read_table(own_ball_home.diagnoses("subset0")).set_index("patient_id")
     assert (table["verdict"]["A"], table["num_nodules"]["A"]) == (verdict, num_nodules)
-    assert read_origin(own_ball_home.diagnoses("subset0"))["rule"] == rule.in_words()
+    assert (
+        read_origin(own_ball_home.diagnoses("subset0"))["rule"] == judging.rules(None)[0].in_words()
+    )
     assert read_origin(own_ball_home.diagnoses("subset0"))["models"] == NAMED
 
 
 def test_row_of_a_patient_holds_the_figures_of_the_nodules_that_count(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
-    diagnose_subset(own_ball_home, "subset0", Rule())
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    diagnose_subset(own_ball_home, "subset0", Judging())
     table = read_table(own_ball_home.diagnoses("subset0")).set_index("patient_id")
     assert table["num_series"].to_dict() == {"A": 2, "B": 1}
     assert table["highest_malignancy_probability"]["A"] == pytest.approx(_sure(40, 0), abs=1e-6)
@@ -129,36 +137,42 @@ def test_row_of_a_patient_holds_the_figures_of_the_nodules_that_count(own_ball_h
 
 
 def test_without_a_malignancy_model_nodules_are_not_assessed(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(with_malignancy=False), NAMED)
-    (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Rule())
+    find_in_subset(
+        own_ball_home,
+        "subset0",
+        dense_models(with_malignancy=False, marks_from_hu=MARKS_FROM_HU),
+        NAMED,
+    )
+    (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Judging())
     assert (of_a.verdict, of_b.verdict) == ("not assessed", "no nodule")
 
 
 def test_fingerprint_of_diagnoses_follows_the_rule(own_ball_home: Home) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
-    _, first = diagnose_subset(own_ball_home, "subset0", Rule())
-    assert diagnose_subset(own_ball_home, "subset0", Rule())[1] == first
-    assert diagnose_subset(own_ball_home, "subset0", Rule(nodule_threshold=0.4))[1] != first
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    _, first = diagnose_subset(own_ball_home, "subset0", Judging())
+    assert diagnose_subset(own_ball_home, "subset0", Judging())[1] == first
+    assert diagnose_subset(own_ball_home, "subset0", Judging(nodule_threshold=0.4))[1] != first
 
 
 def test_diagnosis_before_findings_is_an_error_in_words(own_ball_home: Home) -> None:
     with pytest.raises(StoreError, match="Materialize the asset before"):
-        diagnose_subset(own_ball_home, "subset1", Rule())
+        diagnose_subset(own_ball_home, "subset1", Judging())
 
 
 @pytest.mark.parametrize("series", [["a1", "a2"], ["a1", "a2", "b1", "gone"]])
 def test_patients_of_other_volumes_than_there_are_now_are_refused(
     own_ball_home: Home, series: list[str]
 ) -> None:
-    find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
     table = pd.DataFrame({"series_uid": series, "patient_id": "A", "part": "test"})
     write_table(table, own_ball_home.manifest(SERIES, "subset0"), {})
     with pytest.raises(StoreError, match="Materialize the candidates"):
-        diagnose_subset(own_ball_home, "subset0", Rule())
+        diagnose_subset(own_ball_home, "subset0", Judging())
 
 
 def test_finding_is_plain_python_after_the_round_trip() -> None:
-    finding = Finding("1.2", 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.5, None)
+    measured = (180.0, 8.0, -20.0, "solid", 3.0)
+    finding = Finding("1.2", 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.5, None, *measured)
     table = pd.DataFrame([asdict(finding)], columns=list(COLUMNS))
     (read,) = findings_of(table.astype({"malignancy_probability": "float64"}))
     assert read == finding

@@ -12,7 +12,7 @@ from lung_pipeline.ct.store import open_volume
 from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.patient import Diagnosis, Rule
 from lung_pipeline.home import Home
-from lung_pipeline.reporting.subset import StoredVolumes, write_reports
+from lung_pipeline.reporting.patient.subset import StoredVolumes, write_reports
 
 MADE_AT = "2026-01-02T03:04:05Z"
 

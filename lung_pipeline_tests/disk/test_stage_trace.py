@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ball_scans import MARKS_FROM_HU
 from dense_networks import dense_models
 
 from lung_pipeline.annotations.reads import READ_COLUMNS
 from lung_pipeline.annotations.subset import CANDIDATES, READS
 from lung_pipeline.diagnosis.subset import annotated_nodules, find_in_subset
-from lung_pipeline.diagnosis.trace import COLUMNS
+from lung_pipeline.diagnosis.traces.trace import COLUMNS
 from lung_pipeline.evaluation.detection.froc import at_threshold
 from lung_pipeline.evaluation.gather import gather
 from lung_pipeline.evaluation.lost_nodules.density import SOLID, UNKNOWN
@@ -40,7 +41,7 @@ NAMED = {"segmentation": "lung-segmentation v1 (aa)", "nodule": "lung-nodule v1 
 
 
 def _find(home: Home, subset: str = "subset0") -> pd.DataFrame:
-    return find_in_subset(home, subset, dense_models(), NAMED)[0]
+    return find_in_subset(home, subset, dense_models(marks_from_hu=MARKS_FROM_HU), NAMED)[0]
 
 
 def test_trace_and_surroundings_stand_beside_the_findings_with_their_origin(
@@ -65,9 +66,13 @@ def test_trace_and_surroundings_stand_beside_the_findings_with_their_origin(
 
 
 def test_tracing_changes_nothing_in_the_findings(own_ball_home: Home) -> None:
-    table, traced = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
+    table, traced = find_in_subset(
+        own_ball_home, "subset0", dense_models(marks_from_hu=MARKS_FROM_HU), NAMED
+    )
     own_ball_home.manifest(CANDIDATES, "subset0").unlink()
-    again, bare = find_in_subset(own_ball_home, "subset0", dense_models(), NAMED)
+    again, bare = find_in_subset(
+        own_ball_home, "subset0", dense_models(marks_from_hu=MARKS_FROM_HU), NAMED
+    )
     pd.testing.assert_frame_equal(again, table)
     assert bare == traced
 
@@ -87,7 +92,7 @@ def test_former_trace_is_gone_before_new_findings_are_written(
     _find(own_ball_home)
     no_json: Any = {"segmentation": object()}
     with pytest.raises(TypeError, match="JSON"):
-        find_in_subset(own_ball_home, "subset0", dense_models(), no_json)
+        find_in_subset(own_ball_home, "subset0", dense_models(marks_from_hu=MARKS_FROM_HU), no_json)
     assert not own_ball_home.trace("subset0").exists()
     assert not own_ball_home.surroundings("subset0").exists()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.details import Details
 from lung_pipeline.evaluation.gather import Evaluation
 from lung_pipeline.evaluation.operating_point.targets import MaxFalsePositives
@@ -19,9 +20,16 @@ from lung_pipeline.evaluation.scoring import score
 from lung_pipeline.evaluation.split_certificate import SplitCertificate
 from lung_pipeline.home import Home
 from lung_pipeline.learning.calibrators import calibrator_from_json
-from lung_pipeline.tracking.frozen import CALIBRATOR, FROZEN, OPERATING_POINT, freeze
+from lung_pipeline.tracking.frozen import (
+    CALIBRATOR,
+    FROZEN,
+    OPERATING_POINT,
+    freeze,
+    frozen_of,
+    frozen_of_labels,
+)
 from lung_pipeline.tracking.names import CHALLENGER
-from lung_pipeline.tracking.registry import ModelVersion, fetch, register
+from lung_pipeline.tracking.registry import ModelVersion, fetch, keep_in_run, register
 from lung_pipeline.tracking.runs import run
 from lung_pipeline.tracking.server import connect
 from lung_pipeline.tracking.sets import key_of, make_champions
@@ -136,3 +144,52 @@ def test_a_set_with_a_model_that_is_not_registered_is_left_as_it_is(
     labels = {"segmentation": "/some/folder", **_labels(made)}
     assert not freeze(mlflow_home, labels, _details(0.7))
     assert connect(mlflow_home).list_artifacts(made["nodule"].run_id, FROZEN) == []
+
+
+def test_what_was_frozen_is_found_again_for_the_whole_set(mlflow_home: Home, folder: Path) -> None:
+    made = _registered_set(mlflow_home, folder, "segmentation", "nodule", "malignancy")
+    assert frozen_of(mlflow_home, made) is None
+    details = _details(0.7)
+    freeze(mlflow_home, _labels(made), details)
+    point = frozen_of(mlflow_home, made)
+    assert point is not None
+    assert point.nodule_threshold == details.thresholds.nodule
+    assert point.malignancy_threshold == details.thresholds.malignancy
+    assert point.thresholds_from == f"frozen with these models, for {details.thresholds.how}"
+    fitted = {step: one.calibrator for step, one in details.calibration.items()}
+    assert dict(point.calibrators) == fitted
+    assert set(fitted) == {"nodule", "malignancy"}
+    assert frozen_of_labels(mlflow_home, _labels(made)) == point
+
+
+def test_another_set_a_part_of_one_and_a_folder_have_nothing_frozen(
+    mlflow_home: Home, folder: Path
+) -> None:
+    made: dict[str, ModelVersion | None] = {**_registered_set(mlflow_home, folder, "nodule")}
+    freeze(mlflow_home, _labels({"nodule": _version(made)}), _details(0.7))
+    assert frozen_of(mlflow_home, made) is not None
+    assert frozen_of(mlflow_home, {**made, "segmentation": None}) is None
+    other = _registered(mlflow_home, folder, "malignancy")
+    assert frozen_of(mlflow_home, {**made, "malignancy": other}) is None
+    assert frozen_of(mlflow_home, {}) is None
+
+
+def _version(made: dict[str, ModelVersion | None]) -> ModelVersion:
+    (version,) = made.values()
+    assert version is not None
+    return version
+
+
+def test_a_freezing_that_was_cut_off_counts_as_none(mlflow_home: Home, folder: Path) -> None:
+    made = _registered_set(mlflow_home, folder, "nodule", "malignancy")
+    freeze(mlflow_home, _labels(made), _details(0.7))
+    path = f"{FROZEN}/{key_of(made)}/{OPERATING_POINT}"
+    keep_in_run(mlflow_home, made["nodule"], path, "{}")
+    assert frozen_of(mlflow_home, made) is None
+
+
+def test_a_record_of_another_version_is_refused_in_words(mlflow_home: Home, folder: Path) -> None:
+    made = _registered_set(mlflow_home, folder, "nodule")
+    keep_in_run(mlflow_home, made["nodule"], f"{FROZEN}/{key_of(made)}/{OPERATING_POINT}", "{}")
+    with pytest.raises(StoreError, match="Choose the operating point again"):
+        frozen_of(mlflow_home, made)

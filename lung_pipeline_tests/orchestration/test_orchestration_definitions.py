@@ -125,6 +125,7 @@ def test_each_data_stage_and_each_model_has_its_check(defs: dg.Definitions) -> N
         ("candidates", "annotated_nodules_have_marks"),
         ("candidates", "no_patient_in_two_parts"),
         ("crops", "crops_equal_their_windows"),
+        ("findings", "every_series_looked_at"),
         ("leakage_certificate", "nothing_leaks"),
         ("leakage_certificate", "parts_are_alike"),
         ("segmentation_model", "segmentation_losses_are_finite"),

@@ -102,7 +102,7 @@ def test_every_run_succeeds_and_every_check_passes(
 ) -> None:
     assert all(run.success for run in journey.values())
     checks = [check for run in journey.values() for check in run.get_asset_check_evaluations()]
-    assert len(checks) == 2 * 7 + 2 + 3
+    assert len(checks) == 2 * 8 + 2 + 3
     assert all(check.passed for check in checks)
 
 
@@ -222,7 +222,7 @@ def test_a_new_subset_leaves_the_others_untouched(
     instance: dg.DagsterInstance,
     journey: dict[str, dg.ExecuteInProcessResult],
 ) -> None:
-    assets = ("raw_subset", "hu_volumes", "candidates", "crops", "findings", "diagnoses")
+    assets = ("raw_subset", "hu_volumes", "candidates", "crops", "findings")
     before = {asset: _data_versions(instance, asset) for asset in assets}
     write_luna_folder(home.raw, num_subsets=3, scans_per_subset=SCANS, seed=SEED)
     assert sync_subsets(home, instance) == ["subset2"]
@@ -234,6 +234,14 @@ def test_a_new_subset_leaves_the_others_untouched(
         after = _data_versions(instance, asset)
         assert set(after) == {"subset0", "subset1", "subset2"}
         assert {key: after[key] for key in before[asset]} == before[asset]
+    # Diagnoses may differ: what `evaluate` froze since is what they are made at now.
+    judged_at = {
+        s: read_origin(home.diagnoses(s))["thresholds_from"] for s in ("subset0", "subset1")
+    }
+    assert judged_at["subset0"].startswith(
+        "frozen with these models, for at most 4 false positives"
+    )
+    assert judged_at["subset1"].startswith("0.5 each and not calibrated")
 
 
 def test_the_nightly_run_loads_the_champion_and_scores_validation(
@@ -326,7 +334,8 @@ def test_the_command_diagnoses_a_phantom_with_the_champions(
     header = (tmp_path / "out" / "findings.csv").read_text().splitlines()[0]
     assert header == (
         "series_uid,x_mm,y_mm,z_mm,index,row,column,"
-        "diameter_mm,nodule_probability,malignancy_probability"
+        "diameter_mm,nodule_probability,malignancy_probability,"
+        "volume_mm3,longest_axial_mm,mean_hu,density,lung_border_mm"
     )
     assert (tmp_path / "out" / "report.html").is_file()
 
@@ -342,7 +351,7 @@ def test_the_command_refuses_a_truncated_scan_in_one_line(
     done = CliRunner().invoke(main, ["diagnose", str(tmp_path / source.name), "--out", str(out)])
     assert done.exit_code == 2
     assert raw.name in done.stderr.splitlines()[-1]
-    assert not out.exists()
+    assert [path.name for path in out.iterdir()] == ["refusal.json"]
 
 
 def test_a_model_trained_since_is_not_promoted_by_old_findings(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_pipeline.diagnosis.findings import Finding, findings_table
-from lung_pipeline.diagnosis.trace import AnnotatedNodule, trace_table
-from lung_pipeline.diagnosis.tracing import Tissue, traced
+from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, trace_table
+from lung_pipeline.diagnosis.traces.tracing import Tissue, traced
 from lung_pipeline.evaluation.detection.froc import at_threshold
 from lung_pipeline.evaluation.detection.matching import match
 from lung_pipeline.evaluation.lost_nodules.density import DENSITIES

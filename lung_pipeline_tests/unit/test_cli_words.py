@@ -31,6 +31,7 @@ def test_without_a_command_the_help_names_all_of_them(run: CliRunner) -> None:
         "froc",
         "models",
         "primer",
+        "serve",
     ):
         assert command in text
 
@@ -80,12 +81,3 @@ def test_subsets_on_disk_become_partitions_once(run: CliRunner, tmp_path: Path) 
     assert "new: subset0" in run.invoke(main, ["subsets", "sync"]).output
     assert "new: none" in run.invoke(main, ["subsets", "sync"]).output
     assert run.invoke(main, ["subsets", "list"]).output.strip() == "subset0"
-
-
-def test_a_diagnosis_without_models_names_the_cure(run: CliRunner, tmp_path: Path) -> None:
-    scan = tmp_path / "scan.mhd"
-    scan.write_text("")
-    done = run.invoke(main, ["diagnose", str(scan), "--out", str(tmp_path / "out")])
-    assert done.exit_code == 2
-    assert "models import-reference" in done.stderr
-    assert not (tmp_path / "out").exists()

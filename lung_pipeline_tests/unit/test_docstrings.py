@@ -11,7 +11,7 @@ import pytest
 SHOWING = [
     "lung_pipeline.learning.progress",
     "lung_pipeline.orchestration.watching",
-    "lung_pipeline.reporting.plots",
+    "lung_pipeline.reporting.scores.plots",
 ]
 
 

@@ -2,7 +2,7 @@
 """Anybody's detections scored: tables in, all that LUNA16's protocol says of them out.
 
 Belongs here: the order of the steps. Does not belong here: the steps, and files that are written
-(``reporting/froc_files.py``).
+(``reporting/scores/froc_files.py``).
 """
 
 from __future__ import annotations

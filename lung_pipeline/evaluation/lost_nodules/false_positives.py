@@ -12,7 +12,7 @@ fits:
 - not known: its surroundings were not measured.
 
 Belongs here: counts. Does not belong here: fates (``matching.py``) and the measure of the
-surroundings (``diagnosis/surroundings.py``).
+surroundings (``diagnosis/traces/surroundings.py``).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def false_positive_places(
     Args:
         findings: series_uid, x_mm, y_mm, z_mm, and tissue_share where that was measured.
         matches: of these findings.
-        trace: the columns of ``diagnosis/trace.py``; without it no missed nodule is known.
+        trace: the columns of ``diagnosis/traces/trace.py``; without it no missed nodule is known.
         threshold: findings count from this score on.
     """
     place = places_of(findings, matches, trace)

@@ -19,7 +19,7 @@ A hit is LUNA16's (``matching.py``), whatever its voxels: found and called benig
 nodules that FROC counts as found at the same threshold.
 
 Belongs here: the stage of a nodule, and counts. Does not belong here: what was observed
-(``diagnosis/trace.py``), and what false positives lie on (``false_positives.py``).
+(``diagnosis/traces/trace.py``), and what false positives lie on (``false_positives.py``).
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def waterfall(
     """Count where nodules were lost; the order of the rows does not matter.
 
     Args:
-        trace: the columns of ``diagnosis/trace.py``, and density.
+        trace: the columns of ``diagnosis/traces/trace.py``, and density.
         nodules: the same nodules: candidate_id, is_malignant (NA where unknown or left out).
         nodule_threshold: a finding is taken for a nodule from this probability on.
         malignancy_threshold: a nodule is called malignant from this probability on.

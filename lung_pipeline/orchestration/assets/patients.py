@@ -12,7 +12,7 @@ from lung_pipeline.orchestration.assets.models import (
     segmentation_model,
 )
 from lung_pipeline.orchestration.config import DiagnosesConfig, FindingsConfig
-from lung_pipeline.orchestration.metadata import result
+from lung_pipeline.orchestration.metadata import links_metadata, result, table_metadata
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
 from lung_pipeline.orchestration.resources import HomeResource
@@ -24,7 +24,7 @@ GROUP = "patients"
     partitions_def=LUNA_SUBSETS,
     group_name=GROUP,
     kinds={"pytorch", "parquet"},
-    code_version="1",
+    code_version="2",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, candidates, segmentation_model, nodule_model, malignancy_model],
@@ -32,49 +32,57 @@ GROUP = "patients"
 def findings(
     context: dg.AssetExecutionContext, config: FindingsConfig, home: HomeResource
 ) -> dg.MaterializeResult:
-    """What the models find in each series: segment, group, classify."""
-    from lung_pipeline.diagnosis.subset import find_in_subset
+    """What the models find in each series; one that cannot be looked at is listed and left out."""
+    import pandas as pd
+
+    from lung_pipeline.diagnosis.subset import find_in_subset, series_seen
     from lung_pipeline.tracking.models import models_by_alias
 
-    opened = home.open()
+    opened, subset = home.open(), context.partition_key
     named = models_by_alias(opened, config.alias, config.device)
-    table, fingerprint = find_in_subset(
-        opened, context.partition_key, named.models, named.names, context.log.info
-    )
+    table, fingerprint = find_in_subset(opened, subset, named.models, named.names, context.log.info)
+    seen = series_seen(opened, subset)
+    problems = pd.DataFrame(seen.problems.items(), columns=["series_uid", "reason"])
     numbers = {
         "num_findings": len(table),
         "num_likely_nodules": int((table["nodule_probability"] >= 0.5).sum()),
+        "num_series_looked_at": len(seen.looked_at),
+        "num_series_not_looked_at": len(problems),
     }
-    return result(fingerprint, numbers, table=table, texts=named.names)
+    shown = {"series_not_looked_at": table_metadata(problems)}
+    return result(fingerprint, numbers, table=table, texts=named.names, more=shown)
 
 
 @dg.asset(
     partitions_def=LUNA_SUBSETS,
     group_name=GROUP,
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     deps=[findings, candidates],
 )
 def diagnoses(
     context: dg.AssetExecutionContext, config: DiagnosesConfig, home: HomeResource
 ) -> dg.MaterializeResult:
-    """A verdict for each patient by a named rule, with a report that a browser opens."""
-    from lung_pipeline.diagnosis.patient import Rule
-    from lung_pipeline.diagnosis.subset import diagnose_subset
-    from lung_pipeline.reporting.subset import write_reports
-    from lung_pipeline.tables import read_table
+    """A verdict for each patient by named rules, with a report that a browser opens."""
+    from lung_pipeline.diagnosis.subset import models_of_findings
+    from lung_pipeline.diagnosis.subset_patients import diagnose_subset
+    from lung_pipeline.reporting.patient.subset import write_reports
+    from lung_pipeline.tables import read_origin, read_table
+    from lung_pipeline.tracking.frozen import frozen_of_labels
 
     opened, subset = home.open(), context.partition_key
-    rule = Rule(config.nodule_threshold, config.malignancy_threshold)
-    made, fingerprint = diagnose_subset(opened, subset, rule)
+    frozen = frozen_of_labels(opened, models_of_findings(opened, subset))
+    made, fingerprint = diagnose_subset(opened, subset, config.judging(), frozen)
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    write_reports(opened, subset, made, made_at)
+    reports = write_reports(opened, subset, made, made_at)
     table = read_table(opened.diagnoses(subset))
     numbers = {f"num_{verdict}": int(n) for verdict, n in table["verdict"].value_counts().items()}
+    origin = read_origin(opened.diagnoses(subset))
     return result(
         fingerprint,
         numbers,
         table=table,
         paths={"reports": opened.root / "reports" / subset},
-        texts={"rule": rule.in_words()},
+        texts={name: origin[name] for name in ("rule", "thresholds_from")},
+        more={"report_of_each_patient": links_metadata(reports)},
     )

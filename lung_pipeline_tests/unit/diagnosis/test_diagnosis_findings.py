@@ -20,12 +20,19 @@ FINDING = Finding(
     diameter_mm=7.0,
     nodule_probability=0.5,
     malignancy_probability=0.25,
+    volume_mm3=180.0,
+    longest_axial_mm=8.0,
+    mean_hu=-20.0,
+    density="solid",
+    lung_border_mm=9.0,
 )
 
 
 def test_columns_are_named_with_their_units_in_the_order_of_a_reader() -> None:
     place = ("series_uid", "x_mm", "y_mm", "z_mm", "index", "row", "column", "diameter_mm")
-    assert (*place, "nodule_probability", "malignancy_probability") == COLUMNS
+    sureness = ("nodule_probability", "malignancy_probability")
+    of_mask = ("volume_mm3", "longest_axial_mm", "mean_hu", "density", "lung_border_mm")
+    assert (*place, *sureness, *of_mask) == COLUMNS
 
 
 def test_the_most_probable_nodule_stands_first_and_ties_keep_their_order() -> None:
@@ -49,6 +56,11 @@ def test_the_most_probable_nodule_stands_first_and_ties_keep_their_order() -> No
         "diameter_mm": 7.0,
         "nodule_probability": 0.9,
         "malignancy_probability": 0.25,
+        "volume_mm3": 180.0,
+        "longest_axial_mm": 8.0,
+        "mean_hu": -20.0,
+        "density": "solid",
+        "lung_border_mm": 9.0,
     }
 
 

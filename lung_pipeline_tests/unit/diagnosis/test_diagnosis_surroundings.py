@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from lung_pipeline.diagnosis.findings import Finding
-from lung_pipeline.diagnosis.pipeline import Grouped
-from lung_pipeline.diagnosis.surroundings import (
+from lung_pipeline.diagnosis.steps.grouped import Grouped
+from lung_pipeline.diagnosis.traces.surroundings import (
     REACH_MM,
     TISSUE_HU,
     surroundings_table,
     tissue_shares,
 )
 from lung_pipeline.grouping.components import Component
+from lung_pipeline.segmentation.probability_box import ProbabilityBox
 
 SHAPE_IRC = (41, 41, 41)
 FINE = (1.0, 1.0, 1.0)
@@ -31,7 +32,8 @@ def _grouped(*blocks: tuple[slice, slice, slice], centers: list[tuple[float, ...
     for number, block in enumerate(blocks, start=1):
         labels[block] = number
     components = [Component(n, (c[0], c[1], c[2]), 125.0) for n, c in enumerate(centers, start=1)]
-    return Grouped((labels > 0).astype(np.float16), labels, components)
+    probabilities = ProbabilityBox((0, 0, 0), (labels > 0).astype(np.float16))
+    return Grouped(probabilities, labels, components)
 
 
 def test_its_own_voxels_are_not_around_it() -> None:
@@ -105,9 +107,8 @@ def test_many_findings_are_looked_at_some_by_some_with_the_same_result() -> None
     voxels_hu[:, :, 25:] = 0
     one = tissue_shares(_grouped(BLOCK, centers=[MIDDLE]), voxels_hu, FINE)
     labels = _grouped(BLOCK, centers=[]).labels
-    many = Grouped(
-        labels.astype(np.float16), labels, [Component(1, (20.0, 20.0, 20.0), 1.0)] * 2001
-    )
+    box = ProbabilityBox((0, 0, 0), labels.astype(np.float16))
+    many = Grouped(box, labels, [Component(1, (20.0, 20.0, 20.0), 1.0)] * 2001)
     assert tissue_shares(many, voxels_hu, FINE).tolist() == one.tolist() * 2001
 
 

@@ -17,8 +17,13 @@ from dense_networks import dense_models
 from lung_pipeline.ct.geometry import Matrix3, VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.diagnosis.pipeline import find_nodules
-from lung_pipeline.diagnosis.trace import NO_COMPONENT, AnnotatedNodule, TracedNodule, trace_table
-from lung_pipeline.diagnosis.tracing import TracedSeries, find_and_trace
+from lung_pipeline.diagnosis.traces.trace import (
+    NO_COMPONENT,
+    AnnotatedNodule,
+    TracedNodule,
+    trace_table,
+)
+from lung_pipeline.diagnosis.traces.tracing import TracedSeries, find_and_trace
 from lung_pipeline.evaluation.lost_nodules.waterfall import (
     CALLED_BENIGN,
     ERODED,

@@ -11,8 +11,8 @@ import pytest
 
 from lung_pipeline.evaluation.ranking.calibration import CalibrationFigures, calibration_figures
 from lung_pipeline.evaluation.ranking.roc import RankingFigures, ranking_figures
-from lung_pipeline.reporting.plots import INKS
-from lung_pipeline.reporting.roc_plots import precision_recall_svg, reliability_svg, roc_svg
+from lung_pipeline.reporting.scores.plots import INKS
+from lung_pipeline.reporting.scores.roc_plots import precision_recall_svg, reliability_svg, roc_svg
 
 CURVES = [roc_svg, precision_recall_svg]
 

@@ -14,7 +14,7 @@ from lung_pipeline.evaluation.lost_nodules.waterfall import (
     STAGES,
     Waterfall,
 )
-from lung_pipeline.reporting.waterfall_plot import nodules_left, waterfall_svg
+from lung_pipeline.reporting.scores.waterfall_plot import nodules_left, waterfall_svg
 
 
 def _counts(**of: int) -> dict[str, int]:

@@ -39,7 +39,7 @@ def _unet() -> UNet:
 
 
 def test_probabilities_lie_where_the_voxels_lie() -> None:
-    found = segment(_MiddleSlice(), _volume())
+    found = segment(_MiddleSlice(), _volume()).values
     assert (found.shape, found.dtype) == ((9, 30, 34), np.float16)
     expected = 1 / (1 + np.exp(-_volume() / 100))
     np.testing.assert_allclose(found, expected, atol=6e-4)
@@ -51,7 +51,7 @@ def test_any_batch_agrees_with_a_plain_float32_loop(
 ) -> None:
     monkeypatch.setattr(inference, "BATCH_PIXELS", slices_together * 30 * 34)
     model, voxels_hu = _unet(), _volume()
-    found = segment(model, voxels_hu)
+    found = segment(model, voxels_hu).values
     assert not model.training
     plain = np.empty(voxels_hu.shape)
     with torch.inference_mode():
@@ -69,4 +69,4 @@ def test_a_picture_larger_than_a_batch_goes_slice_by_slice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inference, "BATCH_PIXELS", 10)
-    assert segment(_MiddleSlice(), _volume()).shape == (9, 30, 34)
+    assert segment(_MiddleSlice(), _volume()).values.shape == (9, 30, 34)

@@ -46,7 +46,7 @@ def test_slices_are_seen_as_when_the_whole_volume_is_segmented() -> None:
     slices = whole_slices("a", SCAN, NODULES, (0, 7, 11))
     found = slice_probabilities(model, slices.windows_hu)
     assert (found.shape, found.dtype) == ((3, 48, 64), np.float16)
-    whole = segment(model, SCAN)[[0, 7, 11]]
+    whole = segment(model, SCAN).values[[0, 7, 11]]
     np.testing.assert_allclose(found.astype(float), whole.astype(float), atol=0.02)
     assert found.astype(float).std() > 0
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory one scan takes, said before anything is read, and measured when it is done.
+
+Belongs here: the estimate, the refusal and the peak. Does not belong here: what uses the memory.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lung_pipeline.crops.windows import Triple
+from lung_pipeline.errors import DeviceError
+
+PROGRAM_BYTES = 850_000_000
+"""Interpreter, torch, weights and what a step of the networks takes, whatever the scan: measured
+on phantoms of 100 to 700 slices (docs/results.md)."""
+
+BYTES_A_VOXEL = 8
+"""The volume takes 2; in the box around the lungs, which is at most all of it, probabilities take 2
+and labels 4."""
+
+
+def needed_bytes(shape_irc: Triple) -> int:
+    """An upper estimate of the peak for a scan of this shape."""
+    return PROGRAM_BYTES + BYTES_A_VOXEL * math.prod(shape_irc)
+
+
+def refuse_too_little(shape_irc: Triple) -> None:
+    """Refuse before anything is read where the machine has too little memory free.
+
+    Raises:
+        DeviceError: less is available than the estimate, also by a container's limit.
+    """
+    needed, available = needed_bytes(shape_irc), available_bytes()
+    if available < needed:
+        raise DeviceError(
+            value=f"{available / 1e9:.1f} GB",
+            place="memory of this machine",
+            rule=f"a scan of {' x '.join(map(str, shape_irc))} voxels needs {needed / 1e9:.1f} GB",
+            cure="Close other programs, or take a machine (or a container) with more memory.",
+        )
+
+
+def available_bytes() -> int:
+    """What this process may still take: of the machine, and of its control group (version 2)."""
+    import psutil
+
+    return min([int(psutil.virtual_memory().available), *_left_in_group()])
+
+
+def peak_bytes() -> int:
+    """The highest resident memory of this process since it began; 0 where that is not told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
+    import sys
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes if sys.platform == "darwin" else 1024 * kilobytes
+
+
+def _left_in_group() -> list[int]:
+    """What a container's limit leaves; nothing where there is none."""
+    from pathlib import Path
+
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return []
+    return [] if limit == "max" else [max(0, int(limit) - used)]
