@@ -195,7 +195,7 @@ class Segmentation:
     def _candidates(self, model: nn.Module, subset: str, series_uid: str) -> pd.DataFrame:
         volume = open_volume(self.home.volume(subset, series_uid))
         voxels_hu, grid = volume.read_all(), volume.grid
-        mask = segment(model, voxels_hu) >= MASK_THRESHOLD
+        mask = segment(model, voxels_hu).values >= MASK_THRESHOLD
         components = group(mask, voxels_hu, grid.spacing_irc_mm)
         centers_irc = np.asarray([c.center_irc for c in components]).reshape(-1, 3)
         table = pd.DataFrame(grid.irc_to_xyz_mm(centers_irc), columns=["x_mm", "y_mm", "z_mm"])

@@ -30,7 +30,7 @@ from lung_pipeline.classification.inference import classify_rows
 from lung_pipeline.crops.store import open_crops
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.subset import find_in_series
+from lung_pipeline.diagnosis.stored_series import find_in_series
 from lung_pipeline.evaluation.detection.matching import match
 from lung_pipeline.home import Home
 from lung_pipeline.learning.ranking import auc_by_bootstrap, auc_difference, roc_auc
