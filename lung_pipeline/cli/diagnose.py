@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 @click.argument("scan", type=ANY)
 @click.option("--out", type=FOLDER, required=True, help="Where the results go.")
 @click.option("--rule", help="any-malignant-nodule (default) or noisy-or.")
+@click.option("--nodule-threshold", type=float, help="Default: as frozen with the models, or 0.5.")
+@click.option("--malignancy-threshold", type=float, help="The same for malignancy.")
 @click.option("--readers", type=ANY, help="LIDC's XML of this scan: their verdict stands beside.")
 @click.option("--dicom", "has_dicom", is_flag=True, help="Write a DICOM SEG and SR too.")
 @click.option("--deidentify", "is_deidentified", is_flag=True, help="Leave the patient out of it.")
 @click.option("--ome-zarr", "has_ome_zarr", is_flag=True, help="Write scan.ome.zarr too.")
 @click.option("--force", "is_forced", is_flag=True, help="Judge slices thicker than 5 mm too.")
+@click.option("--mirrored", "is_mirrored", is_flag=True, help="Look left for right too: slower.")
 @click.option("--segmentation", help="models:/ address or folder; default: champion, reference.")
 @click.option("--nodule", help="The same for the nodule model.")
 @click.option("--malignancy", help="The same for the malignancy model.")
@@ -32,11 +35,14 @@ def diagnose(
     scan: Path,
     out: Path,
     rule: str | None,
+    nodule_threshold: float | None,
+    malignancy_threshold: float | None,
     readers: Path | None,
     has_dicom: bool,
     is_deidentified: bool,
     has_ome_zarr: bool,
     is_forced: bool,
+    is_mirrored: bool,
     **models: str | None,
 ) -> None:
     """Find nodules in one CT: .mhd, .mha, .nii(.gz), .nrrd, a DICOM folder or a .zip of one.
@@ -48,10 +54,13 @@ def diagnose(
 
     wanted = Wanted(
         rule_name=rule or DEFAULT_RULE,
+        nodule_threshold=nodule_threshold,
+        malignancy_threshold=malignancy_threshold,
         has_dicom=has_dicom,
         is_deidentified=is_deidentified,
         has_ome_zarr=has_ome_zarr,
         is_forced=is_forced,
+        is_mirrored=is_mirrored,
         readers=readers,
         models_instead={step: address for step, address in models.items() if address},
     )

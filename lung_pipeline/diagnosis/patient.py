@@ -114,6 +114,9 @@ class Diagnosis:
     peak_memory_bytes: int | None = None
     """The most memory that was resident; None where it was not measured."""
 
+    is_mirrored: bool = False
+    """Whether the models saw everything left for right as well."""
+
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary for ``diagnosis.json``."""
         nodules = self.rule.nodules(self.findings)
@@ -131,6 +134,7 @@ class Diagnosis:
             "cautions": list(self.cautions),
             "not_looked_at": dict(self.not_looked_at),
             "models": self.models,
+            "is_mirrored": self.is_mirrored,
             "inputs_sha256": self.inputs_sha256,
             "seconds": dict(self.seconds),
             "peak_memory_bytes": self.peak_memory_bytes,

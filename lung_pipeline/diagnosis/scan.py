@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def diagnose_volume(
     judging: Judging | None = None,
     readers: Path | None = None,
     keeps_probabilities: bool = False,
+    is_mirrored: bool = False,
     on_progress: Callable[[str, float], None] = lambda step, share: None,
 ) -> tuple[Diagnosis, Examined]:
     """Look through a volume and judge it; returns the diagnosis and what it rests on.
@@ -54,6 +56,7 @@ def diagnose_volume(
         judging: thresholds of a person's own; names its rule itself.
         readers: LIDC's XML of the scan, or a folder or archive that holds it; None: not at hand.
         keeps_probabilities: whether the segmentation's probabilities are wanted.
+        is_mirrored: whether the models see everything left for right as well.
         on_progress: told the step at work and the share of it that is done, 0 to 1.
 
     Raises:
@@ -73,6 +76,7 @@ def diagnose_volume(
         lungs=lungs,
         on_progress=on_progress,
         keeps_probabilities=keeps_probabilities,
+        is_mirrored=is_mirrored,
     )
     diagnosis = diagnosis_of(
         volume.series_uid,
@@ -85,7 +89,7 @@ def diagnose_volume(
         cautions=[caution.in_words() for caution in cautions],
         seconds=examined.seconds,
     )
-    return diagnosis, examined
+    return replace(diagnosis, is_mirrored=is_mirrored), examined
 
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:

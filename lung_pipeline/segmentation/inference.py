@@ -22,6 +22,10 @@ from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
 BATCH_PIXELS = 2**18
 """Pixels computed together, one slice of 512 x 512: on a CPU more falls out of the cache."""
 
+BYTES_A_PIXEL, MOST_CUDA_PIXELS = 1024, 2**21
+"""On CUDA: what a pixel takes at most in the book's U-Net (layers of 16 to 96 channels, reckoned
+and not measured: no card was at hand), and the most pixels together, which keeps below 4 GB."""
+
 Part = tuple[slice, slice, slice]
 """A box of a volume: slices, rows and columns, each with a start and a stop."""
 
@@ -87,13 +91,21 @@ def _probabilities(
     """Some slices of a part at a time: which of its slices, and what was found on them."""
     slices, rows, columns = part
     seen = voxels_hu[:, rows, columns]
-    at_once = max(1, BATCH_PIXELS // seen[0].size)
+    at_once = max(1, _batch_pixels(device) // seen[0].size)
     for start in range(slices.start, slices.stop, at_once):
         stop = min(start + at_once, slices.stop)
         windows_hu = torch.from_numpy(windows_of_slices(seen, range(start, stop)))
         logits = marker(windows_hu.to(device).float())
         found = torch.sigmoid(logits.float()[:, 0]).half().cpu().numpy()
         yield slice(start - slices.start, stop - slices.start), found
+
+
+def _batch_pixels(device: torch.device) -> int:
+    """As many pixels as the cache holds, or half of the card's free memory."""
+    if device.type != "cuda":
+        return BATCH_PIXELS
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return min(MOST_CUDA_PIXELS, free_bytes // 2 // BYTES_A_PIXEL)
 
 
 def _plainly(model: nn.Module, dtype: torch.dtype) -> _Marker:

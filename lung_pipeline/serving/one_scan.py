@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from lung_pipeline.ct.reading import read_ct, read_grid
 from lung_pipeline.diagnosis.stopwatch import Stopwatch
-from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE, refuse_unknown_rule
+from lung_pipeline.diagnosis.verdict.operating_point import Judging
+from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
 from lung_pipeline.errors import LungPipelineError, SettingError
 from lung_pipeline.home import Home, remove
 
@@ -52,6 +53,12 @@ class Wanted:
     rule_name: str = DEFAULT_RULE
     """By which rule the patient is judged."""
 
+    nodule_threshold: float | None = None
+    """A finding counts as a nodule from here on; None: as frozen with the models, else 0.5."""
+
+    malignancy_threshold: float | None = None
+    """A nodule counts as malignant from here on; None: as frozen with the models, else 0.5."""
+
     has_dicom: bool = False
     """Whether a DICOM segmentation and measurements are written."""
 
@@ -64,11 +71,19 @@ class Wanted:
     is_forced: bool = False
     """Whether a scan with slices that are too thick is judged all the same."""
 
+    is_mirrored: bool = False
+    """Whether the models see everything left for right as well, in twice the time."""
+
     readers: Path | None = None
     """The readers' XML of this scan, or what holds it."""
 
     models_instead: Mapping[str, str] = field(default_factory=dict)
     """For some steps the address of a model to use instead of the one in use."""
+
+    @property
+    def judging(self) -> Judging:
+        """Rule and thresholds; ``SettingError`` where there is no such rule or probability."""
+        return Judging(self.rule_name, self.nodule_threshold, self.malignancy_threshold)
 
 
 def diagnose_into(
@@ -91,9 +106,9 @@ def diagnose_into(
     _forget(out)
     try:
         # Before the minutes of work: a mistyped name costs nothing then.
-        refuse_unknown_rule(wanted.rule_name)
+        judging = wanted.judging
         with _as_scan(scan, out) as found:
-            return _diagnose(found, out, home, wanted, Stopwatch(on_progress))
+            return _diagnose(found, out, home, wanted, judging, Stopwatch(on_progress))
     except LungPipelineError as error:
         from lung_pipeline.reporting.patient.refusal import write_refusal
 
@@ -109,7 +124,9 @@ def written(out: Path) -> list[str]:
     return [f"{path.name}/" if path.is_dir() else path.name for path in found]
 
 
-def _diagnose(scan: Path, out: Path, home: Home, wanted: Wanted, watch: Stopwatch) -> Diagnosis:
+def _diagnose(
+    scan: Path, out: Path, home: Home, wanted: Wanted, judging: Judging, watch: Stopwatch
+) -> Diagnosis:
     from lung_pipeline.ct.lungs import find_lungs
     from lung_pipeline.ct.quality import pass_gate
     from lung_pipeline.diagnosis.memory import peak_bytes, refuse_too_little
@@ -131,9 +148,10 @@ def _diagnose(scan: Path, out: Path, home: Home, wanted: Wanted, watch: Stopwatc
         lungs,
         cautions,
         named,
-        rule_name=wanted.rule_name,
+        judging=judging,
         readers=wanted.readers,
         keeps_probabilities=wanted.has_ome_zarr,
+        is_mirrored=wanted.is_mirrored,
         on_progress=watch.on_progress,
     )
     diagnosis = replace(

@@ -59,13 +59,19 @@ def test_a_scan_in_an_archive_gives_every_result_that_was_asked_for(
     with ZipFile(archive, "w") as packed:
         packed.write(phantom, phantom.name)
         packed.write(phantom.with_suffix(".raw"), phantom.with_suffix(".raw").name)
-    done = run(archive, "--out", out, "--dicom", "--ome-zarr", "--rule", "noisy-or")
+    wishes = ("--dicom", "--ome-zarr", "--mirrored", "--rule", "noisy-or")
+    threshold = ("--nodule-threshold", "0.25")
+    done = run(archive, "--out", out, *wishes, *threshold)
     assert done.exit_code == 0, done.output
     names = ["diagnosis.json", "dicom_results", "findings.csv", "report.html", "scan.ome.zarr"]
     assert sorted(path.name for path in out.iterdir()) == names
     diagnosis = json.loads((out / "diagnosis.json").read_text())
     assert diagnosis["rule"]["name"] == "noisy-or"
     assert diagnosis["verdict"] == "malignant"
+    assert diagnosis["is_mirrored"] is True
+    assert diagnosis["rule"]["nodule_threshold"] == 0.25
+    assert diagnosis["thresholds_from"].startswith("nodule threshold as asked for; else")
+    assert "left for right" in (out / "report.html").read_text()
     assert diagnosis["num_nodules"] == diagnosis["num_findings"] > 0
     assert {"reading", "finding the lungs", "loading models"} < set(diagnosis["seconds"])
     assert diagnosis["peak_memory_bytes"] > 100e6
@@ -110,6 +116,16 @@ def test_a_phantom_without_models_names_the_cure(
     assert done.exit_code == 2
     assert "models import-reference" in done.stderr
     assert refusal(out)["kind"] == "ModelError"
+
+
+@pytest.mark.parametrize("option", ["--nodule-threshold", "--malignancy-threshold"])
+def test_a_threshold_that_is_no_probability_is_told_before_any_work(
+    phantom: Path, out: Path, option: str
+) -> None:
+    done = run(phantom, "--out", out, option, "1.5")
+    assert done.exit_code == 2
+    told = refusal(out)
+    assert (told["value"], "probability" in told["rule"]) == ("1.5", True)
 
 
 def test_an_unknown_rule_is_told_before_any_work(phantom: Path, out: Path) -> None:
