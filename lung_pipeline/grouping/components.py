@@ -119,8 +119,8 @@ def label_parted(
 
     Marked voxels that no core reaches get label 0: they were specks or bridges.
     """
-    labels, count = ndimage.label(_eroded(mask, spacing_irc_mm))
-    labels = labels.astype(np.int32)
+    labels = np.empty(mask.shape, dtype=np.int32)
+    count = ndimage.label(_eroded(mask, spacing_irc_mm), output=labels)
     rest = np.argwhere(mask & (labels == 0))
     for _ in range(_GROWTH_STEPS):
         reached = _highest_neighbour(labels, rest)

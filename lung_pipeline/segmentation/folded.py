@@ -14,6 +14,7 @@ Belongs here: folding, and the network once folded. Does not belong here: which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -63,18 +64,20 @@ class _Convolution:
 
     def then_relu(self, features: Tensor) -> Tensor:
         """Convolution and ReLU, in one pass where oneDNN is at hand."""
-        if features.device.type != "cpu" or not _HAS_FUSED:
+        if features.device.type != "cpu" or _FUSED is None:
             return functional.relu_(self(features))
         padding, once = [self.padding] * 2, [1, 1]
-        return torch.ops.mkldnn._convolution_pointwise(
-            features, self.weight, self.bias, padding, once, once, 1, "relu", [], ""
-        )
+        return _FUSED(features, self.weight, self.bias, padding, once, once, 1, "relu", [], "")
 
 
-_HAS_FUSED = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, "_convolution_pointwise"
-)
-"""The operator that torch's own compiler calls for a convolution with a ReLU behind it."""
+def _fused_operator() -> Callable[..., Tensor] | None:
+    """What torch's own compiler calls for a convolution with a ReLU behind it; None without."""
+    operators = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+    return operators.default if torch.backends.mkldnn.is_available() and operators else None
+
+
+_FUSED = _fused_operator()
+"""Looked up once: that takes as long as a small convolution."""
 
 
 class _Twice:
