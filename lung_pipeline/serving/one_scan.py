@@ -132,7 +132,8 @@ def _diagnose(
     from lung_pipeline.diagnosis.memory import peak_bytes, refuse_too_little
 
     with watch.step("reading"):
-        refuse_too_little(read_grid(scan)[1].shape_irc)
+        shape_irc = read_grid(scan)[1].shape_irc
+        refuse_too_little(shape_irc, keeps_probabilities=wanted.has_ome_zarr)
         volume = read_ct(scan)
     with watch.step("finding the lungs"):
         lungs = find_lungs(volume.voxels_hu, volume.grid)

@@ -155,6 +155,7 @@ def test_a_diagnosis_is_plain_json_with_all_that_made_it() -> None:
         "cautions": ["slices are thick"],
         "not_looked_at": {},
         "models": {"nodule": "n v1 (b)"},
+        "is_mirrored": False,
         "inputs_sha256": {"1.2": "aa"},
         "seconds": {"segmenting": 1.5},
         "peak_memory_bytes": None,
