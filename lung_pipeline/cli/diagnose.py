@@ -50,7 +50,8 @@ def diagnose(
     A scan that cannot be judged is refused with exit code 2, and refusal.json says why.
     """
     from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
-    from lung_pipeline.serving.one_scan import Wanted, diagnose_into
+    from lung_pipeline.serving.one_scan import diagnose_into
+    from lung_pipeline.serving.wanted import Wanted
 
     wanted = Wanted(
         rule_name=rule or DEFAULT_RULE,
@@ -72,7 +73,7 @@ def diagnose(
 def _print(diagnosis: Diagnosis, out: Path) -> None:
     from lung_pipeline.diagnosis.memory import peak_bytes
     from lung_pipeline.diagnosis.patient import RESEARCH_ONLY
-    from lung_pipeline.serving.one_scan import written
+    from lung_pipeline.serving.results import written
 
     for caution in diagnosis.cautions:
         click.echo(f"Warning: {caution}", err=True)

@@ -7,6 +7,7 @@ Belongs here: the order of the steps. Does not belong here: the steps.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -68,14 +69,8 @@ def examine(
         parts = parts_to_look_at(grid.shape_irc, lungs)
         if not parts:
             return Examined((), (), lungs, seconds=watch.seconds)
-        probabilities = segment(
-            models.segmentation,
-            voxels_hu,
-            parts,
-            on_share,
-            precision=models.precision,
-            is_mirrored=is_mirrored,
-        )
+        wishes: Any = {"precision": models.precision, "is_mirrored": is_mirrored}
+        probabilities = segment(models.segmentation, voxels_hu, parts, on_share, **wishes)
     with watch.step("grouping"):
         marked = FindingMask(probabilities.start_irc, probabilities.values >= MASK_THRESHOLD)
         kept = probabilities if keeps_probabilities or on_grouped is not None else None

@@ -30,7 +30,7 @@ from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.serving.guards import LOOPBACK, REPORT_POLICY, Guard
 from lung_pipeline.serving.job import DONE, WAITING, Job, told
 from lung_pipeline.serving.jobs import Jobs
-from lung_pipeline.serving.one_scan import REPORT
+from lung_pipeline.serving.results import REPORT
 from lung_pipeline.serving.uploads import ALONE, HEADER, VOXELS, read_request
 
 if TYPE_CHECKING:

@@ -32,7 +32,9 @@ from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.home import Home
 from lung_pipeline.serving.job import DONE, FAILED, REFUSED, Job, told
 from lung_pipeline.serving.jobs import RunJob
-from lung_pipeline.serving.one_scan import DICOM, Wanted, diagnose_into
+from lung_pipeline.serving.one_scan import diagnose_into
+from lung_pipeline.serving.results import DICOM
+from lung_pipeline.serving.wanted import Wanted
 
 LOG_FILE, WANTED_FILE = "log.txt", "wanted.json"
 """In the job's folder: all that the child says beside its messages, and what was asked for."""

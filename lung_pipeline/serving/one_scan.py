@@ -4,86 +4,32 @@
 The command and the web page both call ``diagnose_into``, so that both give the same files. A scan
 that is refused leaves ``refusal.json`` and no diagnosis.
 
-Belongs here: the order of these steps, and what was asked for. Does not belong here: the steps.
+Belongs here: the order of these steps. Does not belong here: the steps, what is asked for
+(``wanted.py``), and the folder (``results.py``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.ct.reading import read_ct, read_grid
 from lung_pipeline.diagnosis.stopwatch import Stopwatch
 from lung_pipeline.diagnosis.verdict.operating_point import Judging
-from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
-from lung_pipeline.errors import LungPipelineError, SettingError
-from lung_pipeline.home import Home, remove
+from lung_pipeline.errors import LungPipelineError
+from lung_pipeline.home import Home
+from lung_pipeline.serving.results import forget, refuse_clearing, write_pictures
+from lung_pipeline.serving.wanted import Wanted
 
 if TYPE_CHECKING:
-    from lung_pipeline.ct.volume import CtVolume
-    from lung_pipeline.diagnosis.examined import Examined
     from lung_pipeline.diagnosis.patient import Diagnosis
-    from lung_pipeline.diagnosis.verdict.readers_marks import ReadersMarks
-
-FINDINGS, DIAGNOSIS, REPORT, OME_ZARR = (
-    "findings.csv",
-    "diagnosis.json",
-    "report.html",
-    "scan.ome.zarr",
-)
-"""What lies in the folder of results; the first two as ``diagnosis.scan`` calls them, which would
-bring torch along before the gate has let anything pass."""
-
-DICOM = "dicom_results"
-"""The folder of the DICOM files; no name that a scan is likely to have, since it is cleared."""
 
 OnProgress = Callable[[str, float], None]
 """Told the step at work and the share of it that is done, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person asks of one scan."""
-
-    rule_name: str = DEFAULT_RULE
-    """By which rule the patient is judged."""
-
-    nodule_threshold: float | None = None
-    """A finding counts as a nodule from here on; None: as frozen with the models, else 0.5."""
-
-    malignancy_threshold: float | None = None
-    """A nodule counts as malignant from here on; None: as frozen with the models, else 0.5."""
-
-    has_dicom: bool = False
-    """Whether a DICOM segmentation and measurements are written."""
-
-    is_deidentified: bool = False
-    """Whether the DICOM files leave out who the patient is."""
-
-    has_ome_zarr: bool = False
-    """Whether volume, findings and probabilities are written as OME-Zarr."""
-
-    is_forced: bool = False
-    """Whether a scan with slices that are too thick is judged all the same."""
-
-    is_mirrored: bool = False
-    """Whether the models see everything left for right as well, in twice the time."""
-
-    readers: Path | None = None
-    """The readers' XML of this scan, or what holds it."""
-
-    models_instead: Mapping[str, str] = field(default_factory=dict)
-    """For some steps the address of a model to use instead of the one in use."""
-
-    @property
-    def judging(self) -> Judging:
-        """Rule and thresholds; ``SettingError`` where there is no such rule or probability."""
-        return Judging(self.rule_name, self.nodule_threshold, self.malignancy_threshold)
 
 
 def diagnose_into(
@@ -102,8 +48,8 @@ def diagnose_into(
         LungPipelineError: the scan is refused, or something it needs is missing; the same stands in
             ``refusal.json``, and a diagnosis that lay in the folder before is gone.
     """
-    _refuse_clearing(scan, out)
-    _forget(out)
+    refuse_clearing(scan, out)
+    forget(out)
     try:
         # Before the minutes of work: a mistyped name costs nothing then.
         judging = wanted.judging
@@ -112,16 +58,9 @@ def diagnose_into(
     except LungPipelineError as error:
         from lung_pipeline.reporting.patient.refusal import write_refusal
 
-        _forget(out)
+        forget(out)
         write_refusal(out, error, scan)
         raise
-
-
-def written(out: Path) -> list[str]:
-    """The names of the results in a folder, as ``diagnose_into`` left them; folders end in "/"."""
-    names = {FINDINGS, DIAGNOSIS, REPORT, DICOM, OME_ZARR}
-    found = sorted(path for path in out.iterdir() if path.name in names)
-    return [f"{path.name}/" if path.is_dir() else path.name for path in found]
 
 
 def _diagnose(
@@ -161,61 +100,10 @@ def _diagnose(
         peak_memory_bytes=peak_bytes(),
     )
     with watch.step("writing"):
-        _write_pictures(scan, out, wanted, volume, diagnosis, examined)
+        write_pictures(scan, out, wanted, volume, diagnosis, examined)
         # Last: where it stands, all the rest is there.
         write_diagnosis(diagnosis, out)
     return diagnosis
-
-
-def _write_pictures(
-    scan: Path,
-    out: Path,
-    wanted: Wanted,
-    volume: CtVolume,
-    diagnosis: Diagnosis,
-    examined: Examined,
-) -> None:
-    from lung_pipeline.diagnosis.steps.masks import label_image
-    from lung_pipeline.reporting.patient.report import write_patient_report
-
-    made_at = datetime.now(UTC)
-    marks = _readers_marks(volume, wanted.readers)
-    write_patient_report(
-        out / REPORT,
-        diagnosis=diagnosis,
-        volumes={volume.series_uid: (volume.voxels_hu, volume.grid)},
-        truth=None if marks is None else marks.table,
-        made_at=made_at.isoformat(timespec="seconds"),
-        masks={volume.series_uid: examined.masks},
-        true_masks=None if marks is None else {volume.series_uid: marks.masks},
-        original_grids={volume.series_uid: volume.original_grid},
-    )
-    if wanted.has_dicom:
-        from lung_pipeline.reporting.dicom.files import write_dicom
-
-        write_dicom(
-            out / DICOM,
-            scan=scan,
-            volume=volume,
-            diagnosis=diagnosis,
-            masks=examined.masks,
-            is_deidentified=wanted.is_deidentified,
-            made_at=made_at,
-        )
-    if wanted.has_ome_zarr:
-        from lung_pipeline.ct.ome_zarr import write_ome_zarr
-
-        labels = label_image(examined.masks, volume.grid.shape_irc)
-        write_ome_zarr(out / OME_ZARR, volume, examined.probabilities, labels)
-
-
-def _readers_marks(volume: CtVolume, readers: Path | None) -> ReadersMarks | None:
-    if readers is None:
-        return None
-    from lung_pipeline.diagnosis.verdict.readers import lidc_of_scan
-    from lung_pipeline.diagnosis.verdict.readers_marks import marks_on
-
-    return marks_on(volume, lidc_of_scan(readers, volume.series_uid))
 
 
 @contextlib.contextmanager
@@ -229,27 +117,3 @@ def _as_scan(scan: Path, out: Path) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=out) as folder:
         yield unpacked(scan, Path(folder))
-
-
-def _refuse_clearing(scan: Path, out: Path) -> None:
-    """Refuse a scan that lies where former results are cleared: it would be lost."""
-    for name in _cleared():
-        if scan.resolve().is_relative_to((out / name).resolve()):
-            raise SettingError(
-                value=scan,
-                place="folder of the results",
-                rule=f"the scan must not lie in {out / name}, which is cleared for the results",
-                cure="Name another folder for the results.",
-            )
-
-
-def _forget(out: Path) -> None:
-    """Remove what an earlier call left: a diagnosis of another scan must not stand here."""
-    for name in _cleared():
-        remove(out / name)
-
-
-def _cleared() -> tuple[str, ...]:
-    from lung_pipeline.reporting.patient.refusal import REFUSAL_JSON
-
-    return (FINDINGS, DIAGNOSIS, REPORT, REFUSAL_JSON, DICOM, OME_ZARR)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from lung_pipeline.cli import main
 from lung_pipeline.diagnosis import scan as diagnosis_scan
 from lung_pipeline.home import Home
-from lung_pipeline.serving import one_scan
+from lung_pipeline.serving import results
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def refusal(out: Path) -> dict[str, str]:
 
 
 def test_names_of_results_are_those_that_are_written() -> None:
-    names = (one_scan.FINDINGS, one_scan.DIAGNOSIS)
+    names = (results.FINDINGS, results.DIAGNOSIS)
     assert names == (diagnosis_scan.FINDINGS_CSV, diagnosis_scan.DIAGNOSIS_JSON)
 
 
