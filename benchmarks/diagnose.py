@@ -58,9 +58,10 @@ def ours(scan: Path, models: Path, out: Path, precision: str) -> dict[str, Any]:
     from lung_pipeline.ct.lungs import find_lungs
     from lung_pipeline.ct.quality import pass_gate
     from lung_pipeline.ct.reading import read_ct
+    from lung_pipeline.diagnosis.files import write_diagnosis
     from lung_pipeline.diagnosis.memory import peak_bytes
     from lung_pipeline.diagnosis.models import NamedModels, read_models
-    from lung_pipeline.diagnosis.scan import diagnose_volume, write_diagnosis
+    from lung_pipeline.diagnosis.scan import diagnose_volume
 
     named = NamedModels(read_models(models / "seg", models / "cls", None, precision=precision), {})
     laps = [time.perf_counter()]

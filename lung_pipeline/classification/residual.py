@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lung_pipeline.classification.network import CropNetwork, initialise, undecided_head
-from lung_pipeline.crops.windows import Triple
+from lung_pipeline.ct.geometry import Triple
 
 FIELD = 32
 """Rows and columns of the crop's middle that are looked at, and all its slices: 11 mm to each side

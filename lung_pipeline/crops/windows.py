@@ -11,12 +11,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
 
 CROP_SHAPE_IRC = (32, 48, 48)
 """Slices, rows and columns of a crop ("Deep Learning with PyTorch", chapter 11)."""
-
-Triple = tuple[int, int, int]
 
 
 def cut_window(

@@ -45,7 +45,7 @@ _DAMAGES = (
     struct.error,
     zlib.error,
 )
-"""What Python's reader raises on damaged archives, and the system on names it does not take."""
+"""What Python's reader raises on damaged archives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ def unpacked(path: Path, into: Path, limits: Limits = LIMITS) -> Path:
         ArchiveError: no zip or a damaged one, too many files or bytes, an entry that would lead
             elsewhere, is no plain file, or comes twice; no scan in it, or several. Then nothing is
             left below ``into`` that was not there before.
+        OSError: it cannot be written, as on a full disk, which is not the archive's fault.
     """
     with _opened(path) as archive:
         most_bytes = limits.most_bytes_of(path.stat().st_size)
@@ -96,13 +97,17 @@ def unpacked(path: Path, into: Path, limits: Limits = LIMITS) -> Path:
     return _only_scan(path, into / UNPACKED)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[ZipFile]:
-    """The archive, its damages told in words."""
-    try:
+def _opened(path: Path) -> ZipFile:
+    with _damages_in_words(path):
         refuse_large_directory(path)
-        with ZipFile(path) as archive:
-            yield archive
+        return ZipFile(path)
+
+
+@contextlib.contextmanager
+def _damages_in_words(path: Path) -> Iterator[None]:
+    """Around what reads the archive, and nothing that writes."""
+    try:
+        yield
     except _DAMAGES as error:
         rule = "the archive must be a whole zip"
         cure = "Pack the scan again, as a plain zip."
@@ -114,16 +119,22 @@ def _unpack(path: Path, archive: ZipFile, entries: Sequence[ZipInfo], folder: Pa
     for entry in entries:
         target = folder / entry.filename
         target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(entry) as stream, target.open("xb") as file:
-            found = 0
-            # No more than is promised, which was judged, whatever the stream would give.
-            while found <= entry.file_size and (block := stream.read(_BLOCK_BYTES)):
-                if found == 0:
-                    refuse_archive_in_archive(path, entry.filename, block)
-                found += file.write(block)
+        with target.open("xb") as file:
+            found = sum(file.write(block) for block in _blocks(path, archive, entry))
         if found != entry.file_size:
             rule = f"{entry.filename!r} must unpack to {entry.file_size} bytes, as its entry says"
             raise archive_error(path, found, rule, "Pack the scan again: the archive is damaged.")
+
+
+def _blocks(path: Path, archive: ZipFile, entry: ZipInfo) -> Iterator[bytes]:
+    """No more than is promised, which was judged, whatever the stream would give."""
+    found = 0
+    with _damages_in_words(path), archive.open(entry) as stream:
+        while found <= entry.file_size and (block := stream.read(_BLOCK_BYTES)):
+            if found == 0:
+                refuse_archive_in_archive(path, entry.filename, block)
+            found += len(block)
+            yield block
 
 
 def _only_scan(path: Path, folder: Path) -> Path:

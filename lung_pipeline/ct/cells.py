@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.ct.hounsfield import VoxelsHu
-
-Triple = tuple[int, int, int]
 
 CellsHu = npt.NDArray[np.int16]
 """Mean HU of each cell, shape (index, row, column) of the cells."""

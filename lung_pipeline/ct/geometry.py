@@ -28,6 +28,9 @@ from lung_pipeline.errors import GeometryError
 Points = npt.NDArray[np.float64]
 """Points, shape (n, 3); the suffix of a variable says in which space and order."""
 
+Triple = tuple[int, int, int]
+"""Whole numbers along index, row and column: a voxel, a shape, a step."""
+
 Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 """A 3 x 3 matrix, row by row."""
 

@@ -18,31 +18,39 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.ct.geometry import Matrix3, VoxelGrid, grid_in
+from lung_pipeline.ct.path_text import text_of
 from lung_pipeline.errors import ReadingError
 
 Format = Literal["MetaImageIO", "NiftiImageIO", "NrrdImageIO", "GDCMImageIO"]
 """ITK's names of the readers in use; named outright, so that no other reader guesses."""
 
 
-def read_image(path: Path, reader: Format) -> tuple[npt.NDArray[Any], VoxelGrid]:
+@contextlib.contextmanager
+def opened_image(path: Path, reader: Format) -> Iterator[tuple[npt.NDArray[Any], VoxelGrid]]:
     """Read a file as values of shape (index, row, column) and the grid they lie on.
 
+    The values are ITK's own memory, read only, and gone at the end of the ``with``: as float64 a
+    scan fills a gigabyte, and would fill two with a copy.
+
     Raises:
-        ReadingError: ITK cannot read it, it is not three-dimensional, or a voxel is a vector.
+        ReadingError: ITK cannot read it, its path is no text, it is not three-dimensional, or a
+            voxel is a vector.
         GeometryError: its axes are no right-angled grid.
     """
+    import SimpleITK
+
     image = _read(path, reader)
     _refuse_other_than_volume(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
-    return _values(image), _grid(path, image)
+    yield SimpleITK.GetArrayViewFromImage(image), _grid(path, image)
 
 
 def read_grid(path: Path, reader: Format) -> VoxelGrid:
-    """Read a file's header only; raises as ``read_image`` does."""
+    """Read a file's header only; raises as ``opened_image`` does."""
     import SimpleITK
 
     header = SimpleITK.ImageFileReader()
     header.SetImageIO(reader)
-    header.SetFileName(str(path))
+    header.SetFileName(text_of(path))
     with _QUIET_ITK, _in_words(path):
         header.ReadImageInformation()
     _refuse_other_than_volume(path, header.GetDimension(), header.GetNumberOfComponents())
@@ -60,7 +68,7 @@ def read_dicom_tags(path: Path) -> dict[str, str]:
 
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
+    reader.SetFileName(text_of(path))
     with _QUIET_ITK, _in_words(path):
         reader.ReadImageInformation()
     return {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
@@ -91,7 +99,7 @@ def _read(path: Path, reader: Format) -> Any:
     import SimpleITK
 
     with _QUIET_ITK, _in_words(path):
-        return SimpleITK.ReadImage(str(path), imageIO=reader)
+        return SimpleITK.ReadImage(text_of(path), imageIO=reader)
 
 
 def _values(image: Any) -> npt.NDArray[Any]:

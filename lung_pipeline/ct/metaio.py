@@ -93,7 +93,7 @@ def _read_header(path: Path) -> _Header:
     length = 0
     for line in lines:
         length += len(line)
-        key, equals, value = line.decode("latin-1").partition("=")
+        key, equals, value = _decoded(line).partition("=")
         if equals:
             fields[key.strip()] = value.strip()
         if key.strip() == _LAST_KEY:
@@ -104,6 +104,14 @@ def _read_header(path: Path) -> _Header:
         rule=f"a MetaIO header must end with {_LAST_KEY}",
         cure="Copy the header again: it is truncated or not MetaIO.",
     )
+
+
+def _decoded(line: bytes) -> str:
+    """The format names no encoding: most write UTF-8 today, and Latin-1 takes every byte."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
 
 
 def _check_meaning(header: _Header) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.ct.geometry import VoxelGrid
+from lung_pipeline.ct.geometry import Triple, VoxelGrid
 from lung_pipeline.ct.grid_attributes import attributes_of
 from lung_pipeline.ct.hounsfield import HIGHEST_HU, LOWEST_HU
 from lung_pipeline.ct.volume import CtVolume
@@ -52,7 +52,6 @@ LUNG_WINDOW_HU = (-1350, 150)
 _OURS, _VERSION = "lung_pipeline", "0.5"
 _GOLDEN = 0.618034
 
-Triple = tuple[int, int, int]
 _Array = npt.NDArray[Any]
 
 

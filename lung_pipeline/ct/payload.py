@@ -23,6 +23,9 @@ MOST_VOLUME_BYTES = 1 << 30
 """The voxels of a scan, unpacked: 512 x 512 x 2048 in 16 bits, three times the longest chest CT.
 A compressed file of a megabyte may promise, and hold, a thousand times as much."""
 
+WIDEST_VOXEL_BYTES = 8
+"""A voxel as float64, the widest type that is read of any format."""
+
 _BLOCK_BYTES = 1 << 16
 """Read at once; a block of zlib grows at most 1032-fold, so 64 MiB bound the memory."""
 

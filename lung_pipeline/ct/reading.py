@@ -15,6 +15,7 @@ from pathlib import Path
 from lung_pipeline.ct import dicom_series, itk, metaio, nifti, nrrd
 from lung_pipeline.ct.geometry import VoxelGrid, canonical_axes
 from lung_pipeline.ct.hounsfield import VoxelsHu, to_hu
+from lung_pipeline.ct.path_text import text_of
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import ReadingError
 
@@ -65,8 +66,8 @@ def read_ct(path: Path) -> CtVolume:
 
 def _read_file(path: Path, reader: itk.Format) -> tuple[VoxelsHu, VoxelGrid]:
     """The values as ITK has them are gone before axes are turned, which takes a copy."""
-    values, grid = itk.read_image(path, reader)
-    return to_hu(values, str(path)), grid
+    with itk.opened_image(path, reader) as (values, grid):
+        return to_hu(values, str(path)), grid
 
 
 def read_grid(path: Path) -> tuple[str, VoxelGrid]:
@@ -150,6 +151,7 @@ def _known_ending(path: Path) -> str | None:
 
 
 def _ending(path: Path) -> str:
+    text_of(path)
     ending = _known_ending(path)
     if ending is None:
         _refuse_absent(path)

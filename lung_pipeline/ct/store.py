@@ -25,7 +25,7 @@ from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import GeometryError, StoreError
 from lung_pipeline.home import written_whole
 
-CONVERTER_VERSION = "1"
+CONVERTER_VERSION = "2"
 """Raised when the same source would be stored otherwise: other voxels, layout or attributes."""
 
 CHUNK_IRC = (32, 64, 64)
@@ -53,6 +53,9 @@ class StoredVolume:
 
     source_sha256: str
     """As in ``CtVolume``."""
+
+    slice_thickness_mm: float | None
+    """As in ``CtVolume``: the gate asks for it."""
 
     path: Path
     """The folder of the store."""
@@ -128,6 +131,7 @@ def open_volume(path: Path) -> StoredVolume:
             grid=grid_from(ours),
             original_grid=grid_from(ours["original_grid"]),
             source_sha256=ours["source_sha256"],
+            slice_thickness_mm=_thickness_from(ours),
             path=path,
             array=array,
         )
@@ -162,6 +166,7 @@ def _our_attributes(volume: CtVolume, written: Path) -> dict[str, Any]:
         "converter_version": CONVERTER_VERSION,
         "series_uid": volume.series_uid,
         "source_sha256": volume.source_sha256,
+        "slice_thickness_mm": volume.slice_thickness_mm,
         **attributes_of(volume.grid),
         "original_grid": attributes_of(volume.original_grid),
         "bytes_of_file": {
@@ -170,6 +175,12 @@ def _our_attributes(volume: CtVolume, written: Path) -> dict[str, Any]:
             if file.is_file()
         },
     }
+
+
+def _thickness_from(ours: dict[str, Any]) -> float | None:
+    """None only where it was written so: a lost one would let thick slices through the gate."""
+    thickness_mm = ours["slice_thickness_mm"]
+    return None if thickness_mm is None else float(thickness_mm)
 
 
 def _ome(volume: CtVolume) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lung_pipeline.ct.path_text import as_text
 from lung_pipeline.ct.reading import read_ct, scans_in, sha256_of, source_files
 from lung_pipeline.ct.store import CONVERTER_VERSION, is_current, write_volume
 from lung_pipeline.errors import LungPipelineError, ReadingError
@@ -124,7 +125,7 @@ def series_with_volume(home: Home, subset: str) -> list[str]:
 
 
 def _raw_row(scan: Path, folder: Path) -> tuple[str, int, str, str]:
-    name = scan.relative_to(folder).as_posix()
+    name = as_text(scan.relative_to(folder).as_posix())
     try:
         files = source_files(scan)
         return name, sum(file.stat().st_size for file in files), sha256_of(files), _WELL

@@ -19,13 +19,14 @@ from lung_pipeline.ct.store import open_volume
 from lung_pipeline.ct.subset import VOLUMES
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.findings import Finding
+from lung_pipeline.diagnosis.memory import refuse_too_little
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.pipeline import examine
 from lung_pipeline.diagnosis.steps.masks import FindingMask
 from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, TracedNodule
 from lung_pipeline.diagnosis.traces.tracing import find_and_trace, unseen
 from lung_pipeline.diagnosis.verdict.rules import refuse_unfit
-from lung_pipeline.errors import DeviceError, LungPipelineError
+from lung_pipeline.errors import DeviceError, LungPipelineError, ModelError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_table
 
@@ -70,13 +71,14 @@ def look_at(
         nodules: its annotated nodules, where their way is to be traced.
 
     Raises:
-        DeviceError: the machine failed, not the series.
+        DeviceError: the machine failed, or has too little memory.
+        ModelError: a model gives no numbers, or does not fit.
     """
     try:
         volume, lungs, cautions = _opened(home, subset, series_uid)
         return _looked_at(volume, lungs, cautions, models, nodules)
-    except DeviceError:
-        # Of the machine, not of the series: on another it can be looked at.
+    except (DeviceError, ModelError):
+        # Not the series' fault: on another machine, with other models, it can be looked at.
         raise
     except LungPipelineError as error:
         # Without the folder: the same series makes the same table in every home.
@@ -98,12 +100,15 @@ def find_in_series(home: Home, subset: str, series_uid: str, models: Models) -> 
 def _opened(home: Home, subset: str, series_uid: str) -> tuple[CtVolume, Lungs, tuple[str, ...]]:
     """The volume, its lungs, and what the gate says; raises what the gate refuses."""
     stored = open_volume(home.volume(subset, series_uid))
+    # With probabilities: the trace looks at them beside the labels.
+    refuse_too_little(stored.grid.shape_irc, keeps_probabilities=True)
     volume = CtVolume(
         series_uid=series_uid,
         voxels_hu=stored.read_all(),
         grid=stored.grid,
         original_grid=stored.original_grid,
         source_sha256=stored.source_sha256,
+        slice_thickness_mm=stored.slice_thickness_mm,
     )
     lungs = find_lungs(volume.voxels_hu, volume.grid)
     return volume, lungs, tuple(one.in_words() for one in pass_gate(volume, lungs))

@@ -54,7 +54,7 @@ class DemoResult:
                 f"{figure['data/num_series']:.0f} scans:",
                 f"  found {figure['detection/sensitivity_at_operating_point']:.0%} at "
                 f"{figure['detection/fp_per_scan_at_operating_point']:.2f} false positives a scan",
-                f"  at a nodule probability of {figure['detection/threshold']:.3f}: "
+                f"  at a nodule probability of {figure['detection/threshold']:.2g}: "
                 f"{self.operating_point}",
                 f"  mean sensitivity over 1/8 to 8 false positives a scan (CPM) "
                 f"{figure['detection/cpm']:.3f}",

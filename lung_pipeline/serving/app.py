@@ -30,7 +30,9 @@ from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.serving.guards import LOOPBACK, REPORT_POLICY, Guard
 from lung_pipeline.serving.job import DONE, WAITING, Job, told
 from lung_pipeline.serving.jobs import Jobs
+from lung_pipeline.serving.receiving import LateError
 from lung_pipeline.serving.results import REPORT
+from lung_pipeline.serving.room import DiskError
 from lung_pipeline.serving.uploads import ALONE, HEADER, VOXELS, read_request
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 MOST_JSON_BYTES = 10_000
 """What is asked for takes a few hundred bytes."""
+
+_STATUSES: dict[type[Exception], int] = {LateError: 409, DiskError: 507}
+"""Other refusals are 422: what was asked for cannot be done."""
 
 Answer = Callable[["Request"], Awaitable["Response"]]
 
@@ -109,7 +114,7 @@ class _Answers:
             undefined=StrictUndefined,
         )
         page = environment.get_template("page.html").render(
-            rules=list(RULES),
+            rules=list(RULES.values()),
             default_rule=DEFAULT_RULE,
             endings=[*ALONE, HEADER, *VOXELS],
             notice=RESEARCH_ONLY,
@@ -209,7 +214,8 @@ async def _small_json(request: Request) -> Any:
 
 
 async def _in_words(_: Request, error: Exception) -> Response:
-    return _json({"outcome": told(error)} if isinstance(error, LungPipelineError) else {}, 422)
+    said = {"outcome": told(error)} if isinstance(error, LungPipelineError) else {}
+    return _json(said, _STATUSES.get(type(error), 422))
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:

@@ -28,11 +28,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from lung_pipeline.errors import LungPipelineError
+from lung_pipeline.errors import LungPipelineError, StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.serving.job import DONE, FAILED, REFUSED, Job, told
 from lung_pipeline.serving.jobs import RunJob
-from lung_pipeline.serving.one_scan import diagnose_into
+from lung_pipeline.serving.one_scan import diagnose_into, in_words
 from lung_pipeline.serving.results import DICOM
 from lung_pipeline.serving.wanted import Wanted
 
@@ -114,7 +114,8 @@ def main(folder: Path, scan: Path, home: Home) -> None:
 
     try:
         diagnosis = diagnose_into(scan, folder / "out", home, wanted, on_progress)
-        _pack_dicom(folder / "out")
+        with in_words(StoreError, folder / "out"):
+            _pack_dicom(folder / "out")
     except LungPipelineError as error:
         # Where the server keeps its files is nobody's business.
         words = {key: text.replace(f"{folder}/", "") for key, text in told(error).items()}

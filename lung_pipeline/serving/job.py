@@ -39,6 +39,9 @@ class Limits:
     upload_s: float = 900.0
     """An upload that has not moved for so long is given up."""
 
+    whole_upload_s: float = 7200.0
+    """An upload that takes longer is given up, also one that moves: 2 GB at 2.2 Mbit/s."""
+
     job_s: float = 1800.0
     """A diagnosis that takes longer is stopped."""
 
@@ -71,8 +74,14 @@ class Job:
     outcome: dict[str, Any] = field(default_factory=dict)
     """What came of it: verdict and figures, or value, rule and cure of a refusal."""
 
+    arriving: set[int] = field(default_factory=set)
+    """The numbers of the files that are there or being sent: nobody else may send them."""
+
     arrived: set[int] = field(default_factory=set)
     """The numbers of the files that are there."""
+
+    added_s: float = field(default_factory=time.monotonic)
+    """When it was taken on, on the clock of this process."""
 
     touched_s: float = field(default_factory=time.monotonic)
     """When it last moved, on the clock of this process."""

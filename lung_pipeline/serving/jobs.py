@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from lung_pipeline.errors import LungPipelineError, SettingError, StoreError
+from lung_pipeline.errors import LungPipelineError, SettingError
 from lung_pipeline.home import remove
 from lung_pipeline.serving.job import (
     CANCELLED,
+    DONE,
     ENDED,
     FAILED,
+    LOG,
     REFUSED,
     RUNNING,
     UPLOADING,
@@ -29,7 +30,9 @@ from lung_pipeline.serving.job import (
     Limits,
     told,
 )
-from lung_pipeline.serving.uploads import Request, receive
+from lung_pipeline.serving.receiving import left_s, receive_in_time, refuse_late
+from lung_pipeline.serving.room import disk_in_words, refuse_full_disk
+from lung_pipeline.serving.uploads import Request
 
 RunJob = Callable[[Job], Awaitable[None]]
 """Runs one job and moves it to its end; cancelled, it leaves nothing running."""
@@ -51,19 +54,21 @@ class Jobs:
 
         Raises:
             SettingError: too many jobs at once.
-            StoreError: too little room on the disk.
+            DiskError: too little room on the disk.
         """
-        if sum(job.state not in ENDED for job in self._jobs.values()) >= self.limits.num_jobs:
+        alive = [job for job in self._jobs.values() if job.state not in ENDED]
+        if len(alive) >= self.limits.num_jobs:
             raise SettingError(
                 value=self.limits.num_jobs,
                 place="queue",
                 rule=f"at most {self.limits.num_jobs} scans may wait",
                 cure="Try again when one is done.",
             )
-        self._refuse_full_disk(request.num_bytes)
         job_id = secrets.token_urlsafe(16)
         job = Job(job_id, self.root / job_id, request)
-        job.upload.mkdir(parents=True)
+        with disk_in_words():
+            refuse_full_disk(self.root, request, alive)
+            job.upload.mkdir(parents=True)
         self._jobs[job_id] = job
         return job
 
@@ -74,25 +79,31 @@ class Jobs:
     async def receive(self, job: Job, number: int, chunks: AsyncIterator[bytes]) -> None:
         """Take in one file of a job; when all are there it waits for its turn.
 
+        An upload that breaks off ends its job, so that it holds no place in the queue.
+
         Raises:
-            SettingError: the file has another length than was told, or nobody asked for it.
+            SettingError: the file has another length than was told, or comes too slowly.
+            LateError: it is there or being sent already, or its job is over.
+            DiskError: the disk does not take it.
         """
-        if job.state != UPLOADING or number in job.arrived:
-            raise SettingError(
-                value=job.state,
-                place="upload",
-                rule="a file is taken once, while its scan is being sent",
-                cure="Send the scan again.",
-            )
-
-        async def touching() -> AsyncIterator[bytes]:
-            async for chunk in chunks:
-                job.touched_s = time.monotonic()
-                if job.state != UPLOADING:
-                    return
-                yield chunk
-
-        await receive(touching(), job.upload, job.request.files[number])
+        refuse_late(job, number)
+        # Before anything is waited for: a second request must find it.
+        job.arriving.add(number)
+        try:
+            await receive_in_time(job, number, chunks, self.limits)
+            refuse_late(job)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                # Cancelled in the meantime: what broke here only followed from it.
+                refuse_late(job)
+            if isinstance(error, LungPipelineError):
+                job.move(CANCELLED, **told(error))
+            elif job.state == UPLOADING:
+                job.move(CANCELLED, message="The upload broke off.")
+            raise
+        finally:
+            if job.state in ENDED:
+                _clean(job, job.folder)
         job.arrived.add(number)
         if len(job.arrived) == len(job.request.files):
             job.move(WAITING)
@@ -112,9 +123,8 @@ class Jobs:
         job.move(CANCELLED)
         if was_running and self._work is not None:
             self._work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._work
-        remove(job.folder)
+            await asyncio.wait({self._work})
+        _clean(job, job.folder)
 
     async def serve(self) -> None:
         """Run what waits, one at a time, until cancelled; then nothing is running any more."""
@@ -139,13 +149,14 @@ class Jobs:
     def remove_old(self, now_s: float) -> None:
         """Remove jobs that ended long ago and uploads that do not move."""
         for job in list(self._jobs.values()):
-            age_s = now_s - job.touched_s
-            if job.state == UPLOADING and age_s > self.limits.upload_s:
+            if job.state == UPLOADING and left_s(job, self.limits) < now_s - time.monotonic():
                 job.move(CANCELLED)
-                remove(job.folder)
-            elif job.state in ENDED and age_s > self.limits.keep_s:
-                del self._jobs[job.job_id]
-                remove(job.folder)
+                _clean(job, job.folder)
+            elif job.state in ENDED and now_s - job.touched_s > self.limits.keep_s:
+                # What could not be removed is tried again, and known until then.
+                job.touched_s = now_s
+                if _clean(job, job.folder):
+                    del self._jobs[job.job_id]
 
     async def _run_next(self, job: Job) -> None:
         job.move(RUNNING)
@@ -153,22 +164,14 @@ class Jobs:
         await asyncio.wait({self._work})
         if job.state == RUNNING:
             # A fault of ours; the job has it, and the server goes on.
-            fault = type(self._work.exception()).__name__
-            job.move(FAILED, message=f"The diagnosis broke off ({fault}).")
+            fault = "" if self._work.cancelled() else f" ({type(self._work.exception()).__name__})"
+            job.move(FAILED, message=f"The diagnosis broke off{fault}.")
         # What was sent is not needed any more: the results tell what they were made from.
-        remove(job.upload)
+        _clean(job, job.upload)
+        if job.state != DONE:
+            # A process that was killed may have left the scan there, unpacked.
+            _clean(job, job.out)
         self._work = None
-
-    def _refuse_full_disk(self, num_bytes: int) -> None:
-        free = shutil.disk_usage(self.root).free
-        # Sent, unpacked, and results: three times the upload is enough for what we read.
-        if free < 3 * num_bytes:
-            raise StoreError(
-                value=f"{free / 1e9:.1f} GB",
-                place="disk of the server",
-                rule=f"{3 * num_bytes / 1e9:.1f} GB must be free for this scan",
-                cure="Make room on the disk.",
-            )
 
 
 async def _run_to_its_end(run: RunJob, job: Job, most_s: float) -> None:
@@ -182,3 +185,15 @@ async def _run_to_its_end(run: RunJob, job: Job, most_s: float) -> None:
         job.move(REFUSED, **told(error))
     except OSError as error:
         job.move(FAILED, message=f"The diagnosis could not be started: {error.strerror}.")
+
+
+def _clean(job: Job, path: Path) -> bool:
+    """Remove what a job has; a file that cannot be removed must not end the server's work."""
+    try:
+        remove(path)
+    except OSError as error:
+        # Not the error itself: its path may have a patient's name.
+        words = error.strerror or type(error).__name__
+        LOG.warning("job %s: not all could be removed: %s", job.job_id[:6], words)
+        return False
+    return True

@@ -20,9 +20,15 @@ from typing import TYPE_CHECKING
 from lung_pipeline.ct.reading import read_ct, read_grid
 from lung_pipeline.diagnosis.stopwatch import Stopwatch
 from lung_pipeline.diagnosis.verdict.operating_point import Judging
-from lung_pipeline.errors import LungPipelineError
+from lung_pipeline.errors import LungPipelineError, ReadingError, StoreError
 from lung_pipeline.home import Home
-from lung_pipeline.serving.results import forget, refuse_clearing, write_pictures
+from lung_pipeline.serving.results import (
+    UNPACKED,
+    forget,
+    refuse_clearing,
+    refuse_unwritable,
+    write_pictures,
+)
 from lung_pipeline.serving.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -46,21 +52,65 @@ def diagnose_into(
 
     Raises:
         LungPipelineError: the scan is refused, or something it needs is missing; the same stands in
-            ``refusal.json``, and a diagnosis that lay in the folder before is gone.
+            ``refusal.json`` where that can still be written. Whatever is raised, no diagnosis
+            stands in the folder, also none that lay there before.
     """
-    refuse_clearing(scan, out)
-    forget(out)
+    with in_words(StoreError, out):
+        refuse_clearing(scan, out)
     try:
-        # Before the minutes of work: a mistyped name costs nothing then.
-        judging = wanted.judging
-        with _as_scan(scan, out) as found:
-            return _diagnose(found, out, home, wanted, judging, Stopwatch(on_progress))
-    except LungPipelineError as error:
-        from lung_pipeline.reporting.patient.refusal import write_refusal
-
-        forget(out)
-        write_refusal(out, error, scan)
+        with in_words(StoreError, out):
+            forget(out)
+            # Before the minutes of work: a mistyped name costs nothing then.
+            judging = wanted.judging
+            with _as_scan(scan, out) as found:
+                return _diagnose(found, out, home, wanted, judging, Stopwatch(on_progress))
+    except BaseException as error:
+        _leave_no_diagnosis(out, scan, error)
         raise
+
+
+def _leave_no_diagnosis(out: Path, scan: Path, error: BaseException) -> None:
+    """Clear the folder; a disk that lets nothing be done must not hide what was wrong before."""
+    from lung_pipeline.reporting.patient.refusal import write_refusal
+
+    with contextlib.suppress(OSError):
+        forget(out)
+    if isinstance(error, LungPipelineError):
+        with contextlib.suppress(OSError):
+            write_refusal(out, error, scan)
+
+
+_WORDS = {
+    ReadingError: (
+        "the scan must be readable",
+        "Let this user read it, or copy it again from its source.",
+    ),
+    StoreError: (
+        "what a diagnosis needs must be readable, and its results must find room",
+        "Make room, or name a folder for the results that this user may write.",
+    ),
+}
+"""Rule and cure where the system refuses a file: of the scan, and of all else."""
+
+
+@contextlib.contextmanager
+def in_words(kind: type[LungPipelineError], place: Path) -> Iterator[None]:
+    """Put into words what the system says, such as of a full disk.
+
+    Args:
+        kind: ``ReadingError`` for the scan, ``StoreError`` for all else.
+        place: what is at work on, where the system names no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        rule, cure = _WORDS[kind]
+        raise kind(
+            value=f"'{error.strerror or error or type(error).__name__}'",
+            place=place if error.filename is None else error.filename,
+            rule=rule,
+            cure=cure,
+        ) from error
 
 
 def _diagnose(
@@ -70,15 +120,17 @@ def _diagnose(
     from lung_pipeline.ct.quality import pass_gate
     from lung_pipeline.diagnosis.memory import peak_bytes, refuse_too_little
 
-    with watch.step("reading"):
+    with watch.step("reading"), in_words(ReadingError, scan):
         shape_irc = read_grid(scan)[1].shape_irc
         refuse_too_little(shape_irc, keeps_probabilities=wanted.has_ome_zarr)
         volume = read_ct(scan)
     with watch.step("finding the lungs"):
         lungs = find_lungs(volume.voxels_hu, volume.grid)
         cautions = pass_gate(volume, lungs, is_forced=wanted.is_forced)
+    refuse_unwritable(scan, wanted, volume)
     # Not before: torch and MLflow take seconds, and a scan may be refused until here.
-    from lung_pipeline.diagnosis.scan import diagnose_volume, write_diagnosis
+    from lung_pipeline.diagnosis.files import write_diagnosis
+    from lung_pipeline.diagnosis.scan import diagnose_volume
     from lung_pipeline.tracking.models import models_in_use
 
     with watch.step("loading models"):
@@ -109,11 +161,11 @@ def _diagnose(
 @contextlib.contextmanager
 def _as_scan(scan: Path, out: Path) -> Iterator[Path]:
     """The scan itself, or what an archive holds, unpacked beside the results for the while."""
-    if not (scan.is_file() and scan.suffix.lower() == ".zip"):
+    if scan.suffix.lower() != ".zip" or not scan.is_file():
         yield scan
         return
     from lung_pipeline.ct.archive import unpacked
 
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=out) as folder:
+    with tempfile.TemporaryDirectory(prefix=UNPACKED, dir=out) as folder:
         yield unpacked(scan, Path(folder))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lung_pipeline.diagnosis.files import DIAGNOSIS_JSON, FINDINGS_CSV
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import remove
 from lung_pipeline.serving.wanted import Wanted
@@ -21,22 +22,19 @@ if TYPE_CHECKING:
     from lung_pipeline.diagnosis.patient import Diagnosis
     from lung_pipeline.diagnosis.verdict.readers_marks import ReadersMarks
 
-FINDINGS, DIAGNOSIS, REPORT, OME_ZARR = (
-    "findings.csv",
-    "diagnosis.json",
-    "report.html",
-    "scan.ome.zarr",
-)
-"""What lies in the folder of results; the first two as ``diagnosis.scan`` calls them, which would
-bring torch along before the gate has let anything pass."""
+REPORT, OME_ZARR = "report.html", "scan.ome.zarr"
+"""What lies in the folder of results beside what ``diagnosis.files`` names."""
 
 DICOM = "dicom_results"
 """The folder of the DICOM files; no name that a scan is likely to have, since it is cleared."""
 
+UNPACKED = ".unpacked-"
+"""How the folder begins that an archive is unpacked to for the while."""
+
 
 def written(out: Path) -> list[str]:
     """The names of the results in a folder, as ``diagnose_into`` left them; folders end in "/"."""
-    names = {FINDINGS, DIAGNOSIS, REPORT, DICOM, OME_ZARR}
+    names = {FINDINGS_CSV, DIAGNOSIS_JSON, REPORT, DICOM, OME_ZARR}
     found = sorted(path for path in out.iterdir() if path.name in names)
     return [f"{path.name}/" if path.is_dir() else path.name for path in found]
 
@@ -84,6 +82,14 @@ def write_pictures(
         write_ome_zarr(out / OME_ZARR, volume, examined.probabilities, labels)
 
 
+def refuse_unwritable(scan: Path, wanted: Wanted, volume: CtVolume) -> None:
+    """Refuse what ``write_pictures`` would refuse after minutes of work; raises as it does."""
+    if wanted.has_dicom:
+        from lung_pipeline.reporting.dicom.files import refuse_unfit
+
+        refuse_unfit(scan, volume, is_deidentified=wanted.is_deidentified)
+
+
 def _readers_marks(volume: CtVolume, readers: Path | None) -> ReadersMarks | None:
     if readers is None:
         return None
@@ -95,23 +101,28 @@ def _readers_marks(volume: CtVolume, readers: Path | None) -> ReadersMarks | Non
 
 def refuse_clearing(scan: Path, out: Path) -> None:
     """Refuse a scan that lies where former results are cleared: it would be lost."""
-    for name in _cleared():
-        if scan.resolve().is_relative_to((out / name).resolve()):
+    for path in _cleared(out):
+        if scan.resolve().is_relative_to(path.resolve()):
             raise SettingError(
                 value=scan,
                 place="folder of the results",
-                rule=f"the scan must not lie in {out / name}, which is cleared for the results",
+                rule=f"the scan must not lie in {path}, which is cleared for the results",
                 cure="Name another folder for the results.",
             )
 
 
 def forget(out: Path) -> None:
-    """Remove what an earlier call left: a diagnosis of another scan must not stand here."""
-    for name in _cleared():
-        remove(out / name)
+    """Remove what an earlier call left: a diagnosis of another scan must not stand here.
+
+    Of a call that was killed also the scan it had unpacked.
+    """
+    for path in _cleared(out):
+        remove(path)
 
 
-def _cleared() -> tuple[str, ...]:
+def _cleared(out: Path) -> list[Path]:
     from lung_pipeline.reporting.patient.refusal import REFUSAL_JSON
 
-    return (FINDINGS, DIAGNOSIS, REPORT, REFUSAL_JSON, DICOM, OME_ZARR)
+    # The verdict goes first: where clearing breaks off, none must stand alone.
+    names = (DIAGNOSIS_JSON, FINDINGS_CSV, REPORT, REFUSAL_JSON, DICOM, OME_ZARR)
+    return [*(out / name for name in names), *out.glob(f"{UNPACKED}*")]

@@ -2,7 +2,8 @@
 """What a browser sends: what it says it will send, and the bytes themselves, streamed to disk.
 
 A name that a person gave never becomes a path: it is kept only where it is a plain name of a known
-ending, and else replaced by our own. Sizes are told beforehand and held to while bytes arrive.
+ending, and else replaced by our own. A header names the file of its voxels, so a pair keeps any
+name that is safe as a file's. Sizes are told beforehand and held to while bytes arrive.
 
 Belongs here: all that is not trusted of an upload. Does not belong here: what is inside the files;
 ``ct.archive`` and ``ct.reading`` judge that.
@@ -11,6 +12,7 @@ Belongs here: all that is not trusted of an upload. Does not belong here: what i
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,18 @@ HEADER, VOXELS = ".mhd", (".raw", ".zraw")
 """A MetaIO header and the endings of its voxels' file, which come together."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+_UNSAFE = re.compile(r"[/\\:*?\"<>|]|^[.\-~ ]")
+"""What parts a path, or names something else than a file on one system or another."""
+
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE
+)
+"""Names that Windows takes for devices, whatever their ending.
+Source: Microsoft, "Naming Files, Paths, and Namespaces"."""
+
+_LONGEST_BYTES = 200
+"""Of a name in UTF-8: file systems take 255, and a file that is being written has a longer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ def read_request(asked: Any, most_bytes: int) -> Request:
     if not isinstance(entries, list) or not 1 <= len(entries) <= 2:
         count = len(entries) if isinstance(entries, list) else "nothing"
         raise _not_a_scan(f"{count} files" if isinstance(count, int) else count)
-    files = tuple(_promised(entry) for entry in entries)
+    files = tuple(_promised(entry, is_paired=len(entries) == 2) for entry in entries)
     _refuse_no_scan(files)
     rule_name = str(asked.get("rule", DEFAULT_RULE))
     refuse_unknown_rule(rule_name)
@@ -119,17 +133,21 @@ async def receive(chunks: AsyncIterable[bytes], folder: Path, file: Promised) ->
             raise _other_length(f"{arrived}", file.num_bytes)
 
 
-def _promised(entry: Any) -> Promised:
+def _promised(entry: Any, *, is_paired: bool) -> Promised:
     name, num_bytes = (
         (entry.get("name"), entry.get("bytes")) if isinstance(entry, dict) else (None, None)
     )
     if not isinstance(name, str) or type(num_bytes) is not int or num_bytes < 1:
         raise _not_a_scan("a file without a name or of no size")
-    return Promised(stored_name(name), num_bytes)
+    return Promised(stored_name(name, is_paired=is_paired), num_bytes)
 
 
-def stored_name(name: str) -> str:
-    """The name under which an upload is stored: its own where that is plain, else "scan".
+def stored_name(name: str, *, is_paired: bool = False) -> str:
+    """The name under which an upload is stored: its own where that may be, else "scan".
+
+    Args:
+        name: as it was given.
+        is_paired: whether another file may refer to it by its name; then any safe one is kept.
 
     Raises:
         SettingError: an ending that is none of a scan.
@@ -138,7 +156,22 @@ def stored_name(name: str) -> str:
     ending = next((known for known in endings if name.lower().endswith(known)), None)
     if ending is None:
         raise _not_a_scan("another kind of file")
-    return name if _PLAIN.fullmatch(name) else f"scan{ending}"
+    is_kept = _is_safe(name) if is_paired else _PLAIN.fullmatch(name)
+    return name if is_kept else f"scan{ending}"
+
+
+def _is_safe(name: str) -> bool:
+    """Whether a name can be nothing but a visible file's in its folder, on any system."""
+    # What is not printable covers control characters, marks of direction and lone surrogates.
+    # Some systems compare names in a composed form, in which they must be as harmless.
+    forms = (name, unicodedata.normalize("NFKC", name))
+    return all(
+        one.isprintable()
+        and len(one.encode()) <= _LONGEST_BYTES
+        and not _UNSAFE.search(one)
+        and not _DEVICES.fullmatch(one)
+        for one in forms
+    )
 
 
 def _refuse_no_scan(files: tuple[Promised, ...]) -> None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,9 +16,10 @@ from bright_models import MALIGNANCY_LOGIT, NODULE_LOGIT, register_bright_models
 from click.testing import CliRunner, Result
 
 from lung_pipeline.cli import main
-from lung_pipeline.diagnosis import scan as diagnosis_scan
+from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
-from lung_pipeline.serving import results
+from lung_pipeline.serving.one_scan import diagnose_into
+from lung_pipeline.serving.wanted import Wanted
 
 
 @pytest.fixture
@@ -44,11 +47,6 @@ def refusal(out: Path) -> dict[str, str]:
     """What stands in the folder of a refused scan, in which nothing else does."""
     assert [path.name for path in out.iterdir()] == ["refusal.json"]
     return json.loads((out / "refusal.json").read_text())
-
-
-def test_names_of_results_are_those_that_are_written() -> None:
-    names = (results.FINDINGS, results.DIAGNOSIS)
-    assert names == (diagnosis_scan.FINDINGS_CSV, diagnosis_scan.DIAGNOSIS_JSON)
 
 
 @pytest.mark.slow
@@ -132,6 +130,71 @@ def test_an_unknown_rule_is_told_before_any_work(phantom: Path, out: Path) -> No
     done = run(phantom, "--out", out, "--rule", "a coin")
     assert done.exit_code == 2
     assert "the rule must be one of any-malignant-nodule, noisy-or, got 'a coin'" in done.stderr
+
+
+def test_dicom_that_cannot_be_written_is_told_before_any_model_is_asked_for(
+    mlflow_home: Home, phantom: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No model stands in this home, which would be said next.
+    monkeypatch.setenv("LUNG_PIPELINE_HOME", str(mlflow_home.root))
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    done = run(phantom, "--out", out, "--dicom")
+    assert done.exit_code == 2
+    assert refusal(out)["place"] == "DICOM output"
+
+
+def test_what_the_system_does_not_read_is_refused_in_words(out: Path, tmp_path: Path) -> None:
+    done = run(tmp_path / ("x" * 300 + ".mhd"), "--out", out)
+    assert done.exit_code == 2
+    record = refusal(out)
+    assert (record["kind"], record["value"]) == ("ReadingError", "'File name too long'")
+
+
+def test_results_that_find_no_place_are_refused_in_words(phantom: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("where a folder must be")
+    done = run(phantom, "--out", tmp_path / "file" / "results")
+    assert done.exit_code == 2
+    assert "name a folder for the results" in done.stderr
+    assert "Not a directory" in done.stderr
+    assert (tmp_path / "file").read_text() == "where a folder must be"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told", "left"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), StoreError, ["refusal.json"]),
+        (KeyboardInterrupt(), KeyboardInterrupt, []),
+        (ZeroDivisionError(), ZeroDivisionError, []),
+    ],
+    ids=["full disk", "interrupted", "fault"],
+)
+def test_whatever_breaks_it_off_no_half_result_stays(
+    phantom: Path,
+    out: Path,
+    trouble: BaseException,
+    told: type[BaseException],
+    left: list[str],
+) -> None:
+    def on_progress(step: str, share: float) -> None:
+        if step != "reading":
+            (out / ".unpacked-x").mkdir(parents=True)
+            (out / "report.html").write_text("half of it")
+            raise trouble
+
+    with pytest.raises(told):
+        diagnose_into(phantom, out, Home.at(out / "home"), Wanted(), on_progress)
+    assert [path.name for path in out.iterdir()] == left
+
+
+def test_what_a_killed_call_had_unpacked_goes_with_the_next(out: Path, tmp_path: Path) -> None:
+    (out / ".unpacked-x").mkdir(parents=True)
+    (out / ".unpacked-x" / "scan.raw").write_text("a patient's")
+    assert run(tmp_path / "nowhere.nii.gz", "--out", out).exit_code == 2
+    assert [path.name for path in out.iterdir()] == ["refusal.json"]
+    (out / ".unpacked-x").mkdir()
+    (out / ".unpacked-x" / "mine.mhd").write_text("a scan that lies there")
+    assert run(out / ".unpacked-x" / "mine.mhd", "--out", out).exit_code == 2
+    assert (out / ".unpacked-x" / "mine.mhd").exists()
 
 
 def test_a_scan_is_not_cleared_away_for_its_results(phantom: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -169,6 +170,27 @@ def test_absent_archive_is_refused(tmp_path: Path) -> None:
 def test_directory_limit_has_room_for_the_most_files() -> None:
     # 46 bytes of fields, a UID of 64 as a name below three folders of that length.
     assert LIMITS.most_files * (46 + 4 * 65) < archive_entries._LARGEST_DIRECTORY_BYTES
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size there")
+def test_full_disk_is_not_told_as_a_damaged_archive(tmp_path: Path) -> None:
+    import resource
+
+    path = some_zip(tmp_path, {"a.nii": bytes(100_000)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            unpacked(path, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "out").rglob("*")) == []
+
+
+def test_folder_that_cannot_be_made_is_not_told_as_a_damaged_archive(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file stands there")
+    with pytest.raises(OSError, match=str(tmp_path / "out")):
+        unpacked(some_zip(tmp_path, {"a.nii": b"1"}), tmp_path / "out")
 
 
 def test_scan_of_each_format_goes_through_a_zip(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +100,20 @@ def test_other_files_beside_the_slices_are_passed_over(tmp_path: Path) -> None:
     (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM and no image")
     (folder / "empty.txt").touch()
     np.testing.assert_array_equal(read_ct(folder).voxels_hu, values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
+@pytest.mark.parametrize("odd", ["folder", "slice"])
+def test_name_that_is_no_text_is_refused_before_itk_ends_the_process(
+    tmp_path: Path, odd: str
+) -> None:
+    folder, name = write_series(tmp_path / "s"), os.fsdecode(b"M\xfcller")
+    if odd == "folder":
+        folder = folder.rename(tmp_path / name)
+    else:
+        (folder / "3.dcm").rename(folder / f"{name}.dcm")
+    with pytest.raises(ReadingError, match="must be UTF-8"):
+        read_ct(folder)
 
 
 def test_slices_without_the_ending_dcm_are_read(tmp_path: Path) -> None:

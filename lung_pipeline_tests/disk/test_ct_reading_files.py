@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
+import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from lung_pipeline.ct.reading import read_ct, scans_in, sha256_of, source_files
+from lung_pipeline.ct.reading import read_ct, read_grid, scans_in, sha256_of, source_files
 from lung_pipeline.errors import (
     GeometryError,
     HounsfieldError,
@@ -27,6 +30,7 @@ SHAPE_IRC = (9, 14, 11)
 SPACING_XYZ_MM = (0.5, 0.75, 2.5)
 ORIGIN_XYZ_MM = (-120.0, -80.5, 33.25)
 TILT = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6, 0.0, 0.6, 0.8)
+UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ENDINGS = ["plain.mhd", "packed.mhd", "plain.mha", "packed.mha", "a.nii", "a.nii.gz"]
 ENDINGS += ["plain.nrrd", "packed.nrrd"]
 
@@ -78,6 +82,56 @@ def test_other_order_of_axes_is_turned_and_every_voxel_stays_in_place(
     voxels_irc = np.argwhere(np.ones(SHAPE_IRC, dtype=bool))
     turned_irc = ct.grid.voxel_of(ct.original_grid.irc_to_xyz_mm(voxels_irc))
     np.testing.assert_array_equal(ct.voxels_hu[tuple(turned_irc.T)], values()[tuple(voxels_irc.T)])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_header_may_name_its_voxels_in_either_encoding(tmp_path: Path, encoding: str) -> None:
+    scan = written(tmp_path, "a.mhd")
+    (tmp_path / "a.raw").rename(tmp_path / "Müller.raw")
+    named = scan.read_text().replace("a.raw", "Müller.raw")
+    scan.write_bytes(named.encode(encoding))
+    assert source_files(scan) == (scan, tmp_path / "Müller.raw")
+    if encoding == "utf-8":
+        np.testing.assert_array_equal(read_ct(scan).voxels_hu, values())
+        return
+    # ITK looks for the bytes of the header, and the name on disk has others.
+    with pytest.raises(ReadingError, match="from ITK"):
+        read_ct(scan)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
+@pytest.mark.parametrize("place", ["odd/a", "odd", "odd/odd"])
+@pytest.mark.parametrize("ending", ["mhd", "nii", "nrrd"])
+def test_name_that_is_no_text_is_refused_in_text(tmp_path: Path, place: str, ending: str) -> None:
+    """As from an archive packed on a system of Latin-1; given it, ITK ends the process."""
+    scan = tmp_path / f"{place}.{ending}".replace("odd", os.fsdecode(b"M\xfcller"))
+    scan.parent.mkdir(exist_ok=True)
+    written(tmp_path, f"a.{ending}").rename(scan)
+    for read in (read_ct, read_grid, source_files):
+        with pytest.raises(ReadingError, match="must be UTF-8") as caught:
+            read(scan)
+        # What is told can be written anywhere.
+        assert r"M\udcfcller" in caught.value.place
+        f"{caught.value} {caught.value.place} {caught.value.value}".encode()
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["a.mhd", "a.nrrd"])
+def test_file_stands_once_in_memory_while_it_is_read(
+    tmp_path: Path, name: str, kind: type[Any]
+) -> None:
+    """Beside ITK's own memory, which is not counted here, there is the volume in 16 bits alone."""
+    wide = np.random.default_rng(2).integers(-1000, 1001, (40, 128, 128)).astype(kind)
+    scan = written(tmp_path, name, direction=UPRIGHT, values=wide)
+    read_ct(scan)
+    tracemalloc.start()
+    try:
+        voxels_hu = read_ct(scan).voxels_hu
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(voxels_hu, wide)
+    assert peak < 2 * voxels_hu.nbytes + 2_000_000
 
 
 def test_fingerprint_is_that_of_header_and_voxels_together(tmp_path: Path) -> None:

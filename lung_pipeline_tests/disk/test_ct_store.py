@@ -24,7 +24,9 @@ COS, SIN = math.cos(0.3), math.sin(0.3)
 OBLIQUE = ((-COS, SIN, 0.0), (-SIN, -COS, 0.0), (0.0, 0.0, 1.0))
 
 
-def volume(shape_irc: tuple[int, int, int] = (40, 70, 90), seed: int = 5) -> CtVolume:
+def volume(
+    shape_irc: tuple[int, int, int] = (40, 70, 90), seed: int = 5, thickness_mm: float | None = 3.75
+) -> CtVolume:
     """Noise on an oblique, mirrored grid whose three spacings differ."""
     values = np.random.default_rng(seed).integers(-1000, 1001, shape_irc).astype(np.int16)
     original = VoxelGrid(shape_irc, (2.5, 0.8, 0.1 + 0.2), (-151.3, 12.7, 1 / 3), OBLIQUE)
@@ -35,6 +37,7 @@ def volume(shape_irc: tuple[int, int, int] = (40, 70, 90), seed: int = 5) -> CtV
         grid=change.turn_grid(original),
         original_grid=original,
         source_sha256="ab" * 32,
+        slice_thickness_mm=thickness_mm,
     )
 
 
@@ -50,8 +53,13 @@ def test_volume_comes_back_as_it_was(path: Path, shape_irc: tuple[int, int, int]
     stored = open_volume(path)
     np.testing.assert_array_equal(stored.read_all(), written.voxels_hu)
     assert stored.read_all().dtype == np.int16
-    for name in ("series_uid", "grid", "original_grid", "source_sha256"):
+    for name in ("series_uid", "grid", "original_grid", "source_sha256", "slice_thickness_mm"):
         assert getattr(stored, name) == getattr(written, name), name
+
+
+def test_thickness_that_no_header_gave_stays_unknown(path: Path) -> None:
+    write_volume(volume(thickness_mm=None), path)
+    assert open_volume(path).slice_thickness_mm is None
 
 
 def test_windows_are_slices_of_the_volume(path: Path) -> None:
@@ -177,7 +185,7 @@ def test_store_of_another_converter_is_not_current(
     write_volume(volume(), path)
     monkeypatch.setattr(store, "CONVERTER_VERSION", "another")
     assert not is_current(path, volume().source_sha256)
-    with pytest.raises(StoreError, match="converter version 1"):
+    with pytest.raises(StoreError, match="converter version 2"):
         open_volume(path)
 
 
@@ -210,6 +218,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
     ("no direction", edited(lambda all_: all_["lung_pipeline"].update(direction=None))),
     ("zero spacing", edited(lambda all_: all_["lung_pipeline"].update(spacing_irc_mm=[0, 1, 1]))),
     ("another shape", edited(lambda all_: all_["lung_pipeline"].update(shape_irc=[40, 70, 91]))),
+    ("lost thickness", edited(lambda all_: all_["lung_pipeline"].pop("slice_thickness_mm"))),
     ("no list of files", edited(lambda all_: all_["lung_pipeline"].update(bytes_of_file=3))),
 ]
 

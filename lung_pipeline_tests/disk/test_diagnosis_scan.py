@@ -17,9 +17,10 @@ from lung_pipeline.ct.lungs import find_lungs
 from lung_pipeline.ct.quality import pass_gate
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.examined import Examined
+from lung_pipeline.diagnosis.files import write_diagnosis
 from lung_pipeline.diagnosis.models import NamedModels
 from lung_pipeline.diagnosis.patient import Diagnosis
-from lung_pipeline.diagnosis.scan import diagnose_volume, write_diagnosis
+from lung_pipeline.diagnosis.scan import diagnose_volume
 from lung_pipeline.diagnosis.verdict.operating_point import Judging, OperatingPoint
 from lung_pipeline.errors import AnnotationError, SettingError
 from lung_pipeline.learning.calibrators import Temperature
@@ -67,11 +68,11 @@ def test_frozen_thresholds_count_and_a_persons_own_before_them() -> None:
 
 
 def test_rule_is_chosen_by_name_and_an_empty_chest_has_no_nodule() -> None:
-    diagnosis, _ = _diagnosed([], rule_name="noisy-or")
+    diagnosis, _ = _diagnosed([], judging=Judging("noisy-or"))
     assert (diagnosis.verdict, diagnosis.rule.name) == ("no nodule", "noisy-or")
     assert diagnosis.findings == ()
     with pytest.raises(SettingError, match="must be one of"):
-        _diagnosed([], rule_name="maximum")
+        Judging("maximum")
 
 
 def test_readers_verdict_stands_beside_and_marks_of_another_scan_are_refused(

@@ -17,7 +17,7 @@ from dicom_writing import slices_through, sources, texts, write
 
 from lung_pipeline.ct.reading import read_ct
 from lung_pipeline.errors import SeriesError, SettingError
-from lung_pipeline.reporting.dicom.files import CT_NAME, SEG_NAME, SR_NAME
+from lung_pipeline.reporting.dicom.files import CT_NAME, SEG_NAME, SR_NAME, refuse_unfit
 
 pytest.importorskip("highdicom")
 
@@ -145,6 +145,11 @@ def test_slices_that_cannot_be_referred_to_are_refused(
     with pytest.raises(SeriesError, match=message):
         write(tmp_path / "out", scan)
     assert not (tmp_path / "out").exists()
+    volume = read_ct(scan)
+    with pytest.raises(SeriesError, match=message):
+        refuse_unfit(scan, volume, is_deidentified=False)
+    # Nothing refers to them then.
+    refuse_unfit(scan, volume, is_deidentified=True)
 
 
 def test_another_series_than_the_volume_is_refused(tmp_path: Path, series: Path) -> None:
@@ -166,6 +171,8 @@ def test_missing_extra_is_said_in_words(
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(SettingError, match=r"pip install 'lung-pipeline\[dicom\]'"):
         write(tmp_path / "out", series)
+    with pytest.raises(SettingError, match="needs the extra"):
+        refuse_unfit(series, read_ct(series), is_deidentified=True)
 
 
 def test_a_scan_among_its_own_derived_slices_is_not_overwritten(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 
 from lung_pipeline.ct.reading import read_ct
 from lung_pipeline.reporting.dicom.files import CT_NAME, SEG_NAME, SR_NAME, write_dicom
-from lung_pipeline.reporting.dicom.identity import OPTIONAL_KEYWORDS, REQUIRED_KEYWORDS
+from lung_pipeline.reporting.dicom.identity import OPTIONAL_KEYWORDS, REQUIRED_KEYWORDS, unnamed
 
 pytest.importorskip("highdicom")
 
@@ -160,6 +160,16 @@ def test_cautions_keep_their_words_without_the_names_in_them(tmp_path: Path) -> 
     assert b"Caution: (left out) (last slice): lungs cut off" in content
     assert b"ZQ" not in content
     assert phantoms.ROOT_UID.encode() not in content
+
+
+def test_figures_keep_their_digits_where_a_scan_is_called_by_a_number() -> None:
+    named = phantoms.diagnosis_of(patient_id="1")
+    cautions = ("1 (slices): thick, got 3.1 mm; 1.mhd has 11.", "series 1: cut off")
+    told = unnamed(replace(named, cautions=cautions)).cautions
+    assert told == (
+        "(left out) (slices): thick, got 3.1 mm; (left out).mhd has 11.",
+        "series (left out): cut off",
+    )
 
 
 def test_id_of_a_scan_that_is_no_dicom_is_the_patients(tmp_path: Path) -> None:

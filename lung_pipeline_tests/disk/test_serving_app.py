@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from lung_pipeline.diagnosis.verdict.rules import RULES, Rule
 from lung_pipeline.errors import HounsfieldError
 from lung_pipeline.serving.app import make_app
 from lung_pipeline.serving.job import DONE, Job, Limits
@@ -168,6 +169,41 @@ def test_a_scan_too_large_is_refused_before_and_while_it_is_sent(
     answer = browser.put(f"/jobs/{made['id']}/0", content=b"x" * 50_000)
     assert answer.status_code == 422
     assert not any(path.is_file() for path in served.rglob("*"))
+
+
+def test_a_file_that_is_sent_twice_is_a_conflict_in_words(browser: TestClient) -> None:
+    address = f"/jobs/{sent(browser)['id']}"
+    answer = browser.put(f"{address}/0", content=b"hello")
+    assert answer.status_code == 409
+    assert answer.json()["outcome"]["rule"].startswith("a file is taken once")
+    assert browser.get(address).json()["state"] == "done"
+
+
+def test_a_disk_that_takes_no_more_is_told_as_such(browser: TestClient, served: Path) -> None:
+    made = browser.post("/jobs", json=asked()).json()
+    upload = served / made["id"] / "upload"
+    upload.rmdir()
+    upload.write_text("a file where the folder must be")
+    answer = browser.put(f"/jobs/{made['id']}/0", content=b"hello")
+    assert answer.status_code == 507
+    assert answer.json()["outcome"]["place"] == "disk of the server"
+    # Where the answer is lost with the connection, the page asks here.
+    assert browser.get(f"/jobs/{made['id']}").json()["outcome"] == answer.json()["outcome"]
+
+
+def test_the_page_offers_every_rule_there_is_with_its_hint(
+    browser: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Coin(Rule):
+        name = "a coin"
+        hint = "heads or <tails>"
+
+    monkeypatch.setitem(RULES, Coin.name, Coin)
+    page = browser.get("/").text
+    assert 'value="a coin"' in page
+    assert "heads or &lt;tails&gt;" in page
+    for rule in RULES.values():
+        assert rule.hint[:20] in page or rule is Coin
 
 
 def test_json_that_is_no_request_is_refused(browser: TestClient) -> None:

@@ -30,7 +30,7 @@ from lung_pipeline.diagnosis.stored_series import find_in_series, look_at
 from lung_pipeline.diagnosis.subset import find_in_subset, findings_of, series_seen
 from lung_pipeline.diagnosis.subset_patients import diagnose_subset
 from lung_pipeline.diagnosis.verdict.operating_point import Judging
-from lung_pipeline.errors import QualityError, StoreError
+from lung_pipeline.errors import ModelError, QualityError, StoreError
 from lung_pipeline.evaluation.gather import gather
 from lung_pipeline.evaluation.lost_nodules.waterfall import NOT_MARKED, waterfall
 from lung_pipeline.home import Home
@@ -150,7 +150,7 @@ def test_alone_a_bad_series_is_raised(own_ball_home: Home) -> None:
 
 
 @pytest.mark.parametrize("has_candidates", [True, False])
-def test_series_of_which_a_network_gives_no_number_fails_itself(
+def test_network_that_gives_no_number_is_not_told_as_the_series_problem(
     own_ball_home: Home, *, has_candidates: bool
 ) -> None:
     """Only in b1 is there a ball of the density at which the classifier fails."""
@@ -161,10 +161,10 @@ def test_series_of_which_a_network_gives_no_number_fails_itself(
     voxels_hu = ball_chest(GRID, [((20, 20, 20), SPOILT_HU)]).astype(np.int16)
     write_volume(CtVolume("b1", voxels_hu, GRID, GRID, volume.source_sha256), place)
     models = replace(MODELS, nodule=cast("Any", _NotANumber(-100.0)))
-    table, _ = find_in_subset(own_ball_home, "subset0", models, NAMED)
-    assert set(table["series_uid"]) == {"a1", "a2"}
-    problem = series_seen(own_ball_home, "subset0").problems["b1"]
-    assert "a probability must lie between 0 and 1, got nan" in problem
+    with pytest.raises(ModelError, match="a probability must lie between 0 and 1, got nan"):
+        find_in_subset(own_ball_home, "subset0", models, NAMED)
+    assert not own_ball_home.findings("subset0").exists()
+    assert not own_ball_home.masks("subset0").exists()
 
 
 class _NotANumber(LooksAtCentre):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,18 @@ def test_scan_whose_name_fits_no_folder_is_left_out_with_the_reason(tmp_path: Pa
     manifest = read_table(home.manifest(VOLUMES, "tiny"))
     assert "a name must consist of" in manifest["problem"][0]
     assert series_with_volume(home, "tiny") == ["good"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
+def test_scan_whose_name_is_no_text_is_left_out_and_costs_nobody_else(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    _write_tiny(home, os.fsdecode(b"M\xfcller.mha"), hu=-500)
+    _write_tiny(home, "well.mha", hu=-501)
+    _ingest(home, "tiny")
+    manifest = read_table(home.manifest(VOLUMES, "tiny"))
+    assert manifest["scan"].tolist() == [r"M\udcfcller.mha", "well.mha"]
+    assert "must be UTF-8" in manifest["problem"][0]
+    assert series_with_volume(home, "tiny") == ["well"]
 
 
 def test_second_scan_of_one_series_is_refused(tmp_path: Path) -> None:

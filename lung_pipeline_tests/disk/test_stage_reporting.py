@@ -43,7 +43,11 @@ def test_each_patient_has_a_page_and_a_record(own_ball_home: Home) -> None:
     ]
     for diagnosis in (of_a, of_b):
         folder = own_ball_home.report("subset0", diagnosis.patient_id)
-        assert sorted(p.name for p in folder.iterdir()) == ["diagnosis.json", "report.html"]
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "diagnosis.json",
+            "findings.csv",
+            "report.html",
+        ]
         assert json.loads((folder / "diagnosis.json").read_text()) == diagnosis.as_json()
         page = (folder / "report.html").read_text()
         assert all(uid in page for uid in diagnosis.series_uids)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.crops.windows import Triple
+from lung_pipeline.ct.geometry import Triple
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ Belongs here: the boxes. Does not belong here: where the lungs are (``ct/lungs.p
 
 from __future__ import annotations
 
-from lung_pipeline.crops.windows import Triple
+from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.ct.lungs import Lungs
 from lung_pipeline.segmentation.inference import Part
 

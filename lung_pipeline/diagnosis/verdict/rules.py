@@ -8,7 +8,7 @@ operating points are chosen on those; the second takes calibrated ones, and has 
 
 Belongs here: rules as values. Does not belong here: where thresholds and calibrators come from
 (``operating_point.py``), and what stands around a verdict (``patient.py``). A new rule is a class
-below and an entry in ``RULES``.
+below, an entry in ``RULES``, and its making in ``OperatingPoint.rules``.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Rule:
     """
 
     name: ClassVar[str] = "any-malignant-nodule"
+
+    hint: ClassVar[str] = "malignant if one nodule is"
+    """A few words for whoever chooses between rules."""
 
     nodule_threshold: float = EVEN
     """A finding counts as a nodule from this probability on."""
@@ -113,6 +116,8 @@ class NoisyOr(Rule):
     """
 
     name: ClassVar[str] = "noisy-or"
+
+    hint: ClassVar[str] = "every finding adds its own chance, calibrated; many small ones add up"
 
     patient_threshold: float = EVEN
     """A patient counts as malignant from this probability on."""

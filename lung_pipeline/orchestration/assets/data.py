@@ -32,7 +32,7 @@ def raw_subset(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     partitions_def=LUNA_SUBSETS,
     group_name=GROUP,
     kinds={"zarr"},
-    code_version="1",
+    code_version="2",
     deps=[raw_subset],
 )
 def hu_volumes(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:

@@ -86,6 +86,24 @@ def write_dicom(
     return (*written, _write(folder / SR_NAME, report))
 
 
+def refuse_unfit(scan: Path, volume: CtVolume, *, is_deidentified: bool) -> None:
+    """Refuse, before a diagnosis is made, what ``write_dicom`` would refuse after it.
+
+    Args:
+        scan: what ``volume`` was read from.
+        volume: the scan in canonical order.
+        is_deidentified: as for ``write_dicom``; then nothing refers to the source's slices.
+
+    Raises:
+        SettingError: the extra ``dicom`` is not installed.
+        SeriesError: slices that cannot be referred to, or that are not the volume's.
+        ReadingError: a source file that cannot be read.
+    """
+    _refuse_without_extra()
+    if scan.is_dir() and not is_deidentified:
+        read_slices(scan, volume)
+
+
 def _slices(scan: Path, volume: CtVolume, patient_id: str, is_deidentified: bool) -> SourceSlices:
     if is_deidentified:
         return derived_slices(volume, no_identity(volume.source_sha256))

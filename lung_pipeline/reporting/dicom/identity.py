@@ -9,6 +9,7 @@ which are no secret of the patient's but are made anew where a file is to be de-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,8 @@ OPTIONAL_KEYWORDS = (
 _UTF_8 = "ISO_IR 192"
 """The character set of all that is written: it holds every name, however the source was coded."""
 
-_LONGEST_LO = 64
-"""Most characters of an identifier (value representation LO, PS3.5, 6.2)."""
+LONGEST_LO = 64
+"""Most characters of an identifier or a name (value representation LO, PS3.5, 6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def identity_of(header: Dataset) -> Identity:
 def identity_named(patient_id: str) -> Identity:
     """The identity where the source is no DICOM and only an identifier is known."""
     # A backslash would part the identifier in two.
-    return Identity({"PatientID": patient_id.replace("\\", "_")[:_LONGEST_LO]})
+    return Identity({"PatientID": patient_id.replace("\\", "_")[:LONGEST_LO]})
 
 
 def no_identity(source_sha256: str) -> Identity:
@@ -114,6 +115,8 @@ def unnamed(diagnosis: Diagnosis) -> Diagnosis:
 
 
 def _without(forms: Iterable[str], words: str) -> str:
+    """A name is left out where it stands by itself: of "3.1 mm" nothing goes with a series "1"."""
     for form in sorted(forms, key=len, reverse=True):
-        words = words.replace(form, "(left out)")
+        alone = rf"(?<![\w.]){re.escape(form)}(?![\w]|\.\d)"
+        words = re.sub(alone, "(left out)", words)
     return words

@@ -20,6 +20,7 @@ from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.patient import Diagnosis
 from lung_pipeline.diagnosis.steps.masks import FindingMask
+from lung_pipeline.reporting.dicom.identity import LONGEST_LO
 from lung_pipeline.reporting.dicom.source import SourceSlices
 from lung_pipeline.reporting.dicom.uids import made_uid
 
@@ -31,9 +32,6 @@ MAKER = "lung-pipeline"
 
 VERSION = __version__
 """The version of the software, as it stands in every file."""
-
-_LONGEST_LO = 64
-"""Most characters of a name (value representation LO, PS3.5, 6.2)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +73,7 @@ class Making:
     def algorithm(self) -> str:
         """The models by name, as far as DICOM has room for them."""
         names = dict.fromkeys(words.split()[0] for words in self.models.values() if words)
-        return (" + ".join(names) or MAKER)[:_LONGEST_LO]
+        return (" + ".join(names) or MAKER)[:LONGEST_LO]
 
     def stamp(self, dataset: Dataset) -> None:
         """Write the time into a file, in place of the moment at which the library made it."""

@@ -83,21 +83,17 @@ def write_patient_report(
     Raises:
         ValueError: a series has another number of masks than of findings.
     """
-    rule = diagnosis.rule
     shown = in_order(diagnosis, masks)
     nodules, others = _parted(shown)
     marks, remarks = compare_with_readers(nodules, truth, diagnosis.series_uids)
     beside = Beside(original_grids or {}, marks, true_masks or {})
     pictures = gather(shown, volumes, diagnosis.series_uids, beside, shows_slices=shows_slices)
     cards = _cards(shown, diagnosis, pictures, remarks)
-    is_weighed = isinstance(rule, NoisyOr)
     write_page(
         path,
         "patient.html",
         diagnosis=diagnosis,
-        verdict_in_words=(_CHANCES_IN_WORDS if is_weighed else _VERDICTS_IN_WORDS).get(
-            diagnosis.verdict, ""
-        ),
+        verdict_in_words=_in_words(diagnosis),
         cards=cards[:MOST_CARDS],
         further=cards[MOST_CARDS:],
         others=[(finding, malignancy_in_words(finding)) for finding in others[:MOST_ROWS]],
@@ -113,6 +109,12 @@ def write_patient_report(
         notice=RESEARCH_ONLY,
         made_at=made_at,
     )
+
+
+def _in_words(diagnosis: Diagnosis) -> str:
+    is_weighed = isinstance(diagnosis.rule, NoisyOr)
+    words = _CHANCES_IN_WORDS if is_weighed else _VERDICTS_IN_WORDS
+    return words.get(diagnosis.verdict, "")
 
 
 def _parted(shown: Sequence[Shown]) -> tuple[list[Finding], list[Finding]]:

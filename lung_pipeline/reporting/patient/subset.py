@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reports of a subset's patients: ``report.html`` and ``diagnosis.json``, a folder each."""
+"""The reports of a subset's patients, a folder each, with the files of ``write_diagnosis``."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from lung_pipeline.annotations.subset import read_candidates_of
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.store import open_volume
+from lung_pipeline.diagnosis.files import write_diagnosis
 from lung_pipeline.diagnosis.patient import Diagnosis
 from lung_pipeline.diagnosis.steps.mask_files import read_masks
 from lung_pipeline.diagnosis.steps.masks import FindingMask
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.reporting.patient.report import write_patient_report
 
 
@@ -98,8 +98,7 @@ def write_reports(
                 uid: open_volume(home.volume(subset, uid)).original_grid for uid in looked_at
             },
         )
-        with written_whole(folder / "diagnosis.json") as temporary:
-            temporary.write_text(json.dumps(diagnosis.as_json(), indent=2) + "\n")
+        write_diagnosis(diagnosis, folder)
         reports[diagnosis.patient_id] = folder / "report.html"
     return reports
 

@@ -36,7 +36,7 @@ function put(address, file, onShare) {
     sending.open("PUT", address);
     sending.upload.onprogress = (event) => onShare(event.loaded / file.size);
     sending.onload = () => (sending.status === 200 ? resolve() : reject(said(sending.responseText)));
-    sending.onerror = () => reject({ message: "The server did not take the scan. Is it still running?" });
+    sending.onerror = () => reject("lost");
     sending.onabort = () => reject(null);
     sending.send(file);
   });
@@ -75,9 +75,17 @@ async function send() {
       before += file.size;
     }
   } catch (problem) {
+    if (problem === "lost") problem = await reason();
     return problem && refused(problem.rule || problem.message ? problem : { message: "The server cannot be reached." });
   }
   follow();
+}
+
+// A server that refuses in the middle of a file closes the connection, and its answer may be lost.
+async function reason() {
+  const silent = { message: "The server did not take the scan. Is it still running?" };
+  const answer = await ask("GET", "/jobs/" + job).catch(() => null);
+  return answer && answer.ok && answer.said.outcome.rule ? answer.said.outcome : silent;
 }
 
 async function follow() {

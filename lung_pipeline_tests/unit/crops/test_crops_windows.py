@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lung_pipeline.crops.windows import CROP_SHAPE_IRC, Triple, cut_window, read_window
+from lung_pipeline.crops.windows import CROP_SHAPE_IRC, cut_window, read_window
+from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
 
 SHAPE_IRC = (5, 7, 9)

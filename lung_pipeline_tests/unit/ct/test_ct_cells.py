@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lung_pipeline.ct.cells import Triple, block_shares, cell_means, spread, step_for
+from lung_pipeline.ct.cells import block_shares, cell_means, spread, step_for
+from lung_pipeline.ct.geometry import Triple
 
 
 @pytest.mark.parametrize("step", [(1, 1, 1), (2, 3, 4), (1, 5, 2), (7, 8, 9), (9, 9, 9)])

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from lung_pipeline.diagnosis.findings import Finding
+from lung_pipeline.diagnosis.verdict.operating_point import OperatingPoint
 from lung_pipeline.diagnosis.verdict.rules import (
     BENIGN,
     DEFAULT_RULE,
@@ -153,6 +154,13 @@ def test_the_ends_of_the_range_are_thresholds(threshold: float) -> None:
     sure = [_finding(1.0, 1.0)]
     assert Rule(threshold, threshold).verdict(sure) == MALIGNANT
     assert NoisyOr(patient_threshold=threshold).verdict(sure) == MALIGNANT
+
+
+def test_every_rule_is_made_at_an_operating_point_and_says_a_word_of_itself() -> None:
+    made = OperatingPoint().rules()
+    assert {rule.name: type(rule) for rule in made} == RULES
+    assert [rule.name for rule in made] == list(RULES)
+    assert len({rule.hint for rule in RULES.values()}) == len(RULES)
 
 
 def test_rules_are_known_by_their_names() -> None:

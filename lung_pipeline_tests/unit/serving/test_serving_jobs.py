@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -245,3 +246,38 @@ def test_names_of_jobs_cannot_be_guessed_and_logs_name_no_patient(
     assert "done" in caplog.text
     assert "Meier" not in caplog.text
     assert all(len(word) < 20 for record in caplog.records for word in record.message.split())
+
+
+def test_files_that_cannot_be_removed_do_not_end_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run(job: Job) -> None:
+        # A file where the job's folder was: what is below it cannot even be looked for.
+        shutil.rmtree(job.folder)
+        job.folder.write_text("")
+        job.move(DONE)
+
+    async def steps(jobs: Jobs) -> None:
+        for _ in range(2):
+            job = await _sent(jobs)
+            await _until(lambda job=job: job.state == DONE)
+
+    _served(tmp_path, run, steps)
+    assert "not all could be removed: Not a directory" in caplog.text
+    assert "Meier" not in caplog.text
+
+
+def test_only_a_job_that_is_done_keeps_what_it_wrote(tmp_path: Path) -> None:
+    ends = [FAILED, REFUSED, DONE]
+
+    async def run(job: Job) -> None:
+        (job.out / ".unpacked-x").mkdir(parents=True)
+        (job.out / ".unpacked-x" / "scan.raw").write_text("a patient's")
+        job.move(ends.pop(0))
+
+    async def steps(jobs: Jobs) -> None:
+        sent = [await _sent(jobs) for _ in ends]
+        await _until(lambda: sent[-1].state == DONE and not sent[-1].upload.exists())
+        assert [job.out.exists() for job in sent] == [False, False, True]
+
+    _served(tmp_path, run, steps)

@@ -47,6 +47,59 @@ def test_a_name_is_kept_only_where_it_is_plain(name: str, stored: str) -> None:
     assert stored_name(name) == stored
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scan 1.raw",
+        "Müller (1) [a].mhd",
+        "_x.raw",
+        "(1) scan.zraw",
+        "a,b;c'd&e%20$f.raw",
+        "com10.raw",
+    ],
+)
+def test_a_pair_keeps_its_names_since_its_header_says_one(name: str) -> None:
+    assert stored_name(name, is_paired=True) == name
+
+
+def test_a_pair_with_a_name_that_is_not_plain_is_stored_under_it() -> None:
+    request = read_request(asked(("scan 1.mhd", 5), ("scan 1.raw", 5)), MOST)
+    assert [file.name for file in request.files] == ["scan 1.mhd", "scan 1.raw"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/x.raw",
+        "..\\x.raw",
+        "a/b.raw",
+        "/x.raw",
+        "C:x.raw",
+        ".hidden.raw",
+        ".raw",
+        "-rf.raw",
+        "~x.raw",
+        " x.raw",
+        "a\x00b.raw",
+        "line\nbreak.raw",
+        "\x1b[31mred.raw",
+        "\u202egnp.raw",
+        "half\ud800.raw",
+        "full\uff0fwidth.raw",
+        "x" * 300 + ".raw",
+        "ü" * 120 + ".raw",
+        "CON.raw",
+        "nul .raw",
+        "com1.x.raw",
+        "Lpt9.raw",
+        "what?.raw",
+    ],
+    ids=ascii,
+)
+def test_a_pair_keeps_no_name_that_could_be_more_than_a_file(name: str) -> None:
+    assert stored_name(name, is_paired=True) == "scan.raw"
+
+
 @pytest.mark.parametrize("name", ["", "scan", "scan.exe", "scan.zip.html", "scan.dcm", "zip"])
 def test_another_kind_of_file_is_refused(name: str) -> None:
     with pytest.raises(SettingError, match=r"ending in \.zip.*Pack the slices"):
