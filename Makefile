@@ -28,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@echo "== Installing into $(VENV) (some minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ui,k8s,dicom,monai,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ui,k8s,s3,dicom,monai,dev]'
 	@touch $@
 
 demo: setup
