@@ -2,7 +2,7 @@
 # make test   set up, lint, types, import contract, tests
 # make ui     Dagster and MLflow on the demo's data, on 127.0.0.1
 # make bars   an hour: the laptop profile on phantoms of three seeds, judged on patients of three others
-# make damaged  five minutes: 350 damaged inputs, each refused in words, in time, within its memory
+# make damaged  five minutes: 368 damaged inputs, each refused in words, in time, within its memory
 # make bench  ten minutes: loading and learning beside plain baselines
 
 PYTHON ?= python3

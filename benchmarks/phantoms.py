@@ -30,7 +30,7 @@ from lung_pipeline.classification.inference import classify_rows
 from lung_pipeline.crops.store import open_crops
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.stored_series import find_in_series
+from lung_pipeline.diagnosis.stored_series import look_at
 from lung_pipeline.evaluation.detection.matching import match
 from lung_pipeline.home import Home
 from lung_pipeline.learning.ranking import auc_by_bootstrap, auc_difference, roc_auc
@@ -93,7 +93,7 @@ def of_segmentation(home: Home, truth: Truth, models: Models) -> dict[str, Any]:
     findings = [
         finding
         for row in truth.series.itertuples()
-        for finding in find_in_series(home, str(row.subset), str(row.series_uid), models)
+        for finding in look_at(home, str(row.subset), str(row.series_uid), models).findings
     ]
     table = findings_table(findings).assign(score=lambda found: found["nodule_probability"])
     matches = match(table, truth.nodules, series_uids=truth.series["series_uid"].tolist())

@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
-from lung_pipeline.grouping.components import ball_volume_mm3, eroding_cross
+from lung_pipeline.grouping.components import ball_volume_mm3, eroding_axes
 from lung_pipeline.learning.model_folder import read_model
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
 
@@ -71,9 +71,18 @@ def probabilities(unet: PlainUNet, voxels_hu: np.ndarray) -> np.ndarray:
     return found
 
 
+def _eroding_cross(spacing: tuple[float, ...]) -> np.ndarray:
+    """A voxel and its neighbours along each axis fine enough to erode, shape (3, 3, 3)."""
+    cross = np.zeros((3, 3, 3), dtype=np.bool_)
+    cross[1, 1, 1] = True
+    for axis in eroding_axes(spacing):
+        np.moveaxis(cross, axis, 0)[[0, 2], 1, 1] = True
+    return cross
+
+
 def centers(mask: np.ndarray, voxels_hu: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Centres of mass of what erosion leaves, and is large enough, shape (n, 3)."""
-    cores = ndimage.binary_erosion(mask, eroding_cross(spacing))  # type: ignore[arg-type]
+    cores = ndimage.binary_erosion(mask, _eroding_cross(spacing))
     labels, count = ndimage.label(cores)
     numbers = np.arange(1, count + 1)
     # Two rounds of growing back, as ours, decide what is large enough.

@@ -16,9 +16,6 @@ from lung_pipeline.errors import HounsfieldError
 AIR_HU = -1000
 """Air, by the definition of the scale; also what lies outside a volume."""
 
-WATER_HU = 0
-"""Water, by the definition of the scale."""
-
 LOWEST_HU, HIGHEST_HU = -1000, 1000
 """Values are clipped to this range: below lies only padding, above only dense bone and metal."""
 

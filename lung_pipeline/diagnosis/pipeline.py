@@ -13,7 +13,6 @@ from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.lungs import Lungs
 from lung_pipeline.diagnosis.examined import Examined
-from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.steps.classifying import how_sure
 from lung_pipeline.diagnosis.steps.grouped import Grouped
@@ -92,19 +91,6 @@ def examine(
         finding_of_component=merging.survivors,
         component_of_finding=merging.kept,
     )
-
-
-def find_nodules(
-    voxels_hu: VoxelsHu,
-    grid: VoxelGrid,
-    original_grid: VoxelGrid,
-    series_uid: str,
-    models: Models,
-    on_progress: Callable[[str, float], None] = lambda step, share: None,
-) -> list[Finding]:
-    """The findings of ``examine`` where all of the volume is looked at."""
-    found = examine(voxels_hu, grid, original_grid, series_uid, models, on_progress=on_progress)
-    return list(found.findings)
 
 
 def _group(

@@ -87,16 +87,6 @@ def look_at(
         return LookedAt(problem=problem, nodules=unseen(series_uid, spacing_mm, nodules or ()))
 
 
-def find_in_series(home: Home, subset: str, series_uid: str, models: Models) -> list[Finding]:
-    """The findings of one stored series.
-
-    Raises:
-        LungPipelineError: it cannot be looked at.
-    """
-    volume, lungs, cautions = _opened(home, subset, series_uid)
-    return list(_looked_at(volume, lungs, cautions, models, None).findings)
-
-
 def _opened(home: Home, subset: str, series_uid: str) -> tuple[CtVolume, Lungs, tuple[str, ...]]:
     """The volume, its lungs, and what the gate says; raises what the gate refuses."""
     stored = open_volume(home.volume(subset, series_uid))

@@ -15,7 +15,7 @@ from lung_pipeline.annotations.subset import SERIES
 from lung_pipeline.ct.reading import sha256_of
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.stored_series import find_in_series
+from lung_pipeline.diagnosis.stored_series import look_at
 from lung_pipeline.diagnosis.subset import (
     find_in_subset,
     findings_of,
@@ -77,7 +77,7 @@ def test_findings_come_back_from_the_disk_as_they_were(
     found = [
         f
         for uid in ("a1", "a2", "b1")
-        for f in find_in_series(own_ball_home, "subset0", uid, models)
+        for f in look_at(own_ball_home, "subset0", uid, models).findings
     ]
     find_in_subset(own_ball_home, "subset0", models, NAMED)
     read = findings_of(read_table(own_ball_home.findings("subset0")))

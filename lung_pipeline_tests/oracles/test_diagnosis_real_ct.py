@@ -20,7 +20,7 @@ from lung_pipeline.ct.reading import read_ct
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.diagnosis.pipeline import examine
 from lung_pipeline.segmentation.reference import read_reference_unet
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def image(reference_data: Path) -> sitk.Image:
 
 def _diagnosed(ct: CtVolume, models: Models) -> pd.DataFrame:
     return findings_table(
-        find_nodules(ct.voxels_hu, ct.grid, ct.original_grid, ct.series_uid, models)
+        examine(ct.voxels_hu, ct.grid, ct.original_grid, ct.series_uid, models).findings
     )
 
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.ct.geometry import IDENTITY, Matrix3, VoxelGrid, canonical_axes
+from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.models import Models
-from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.diagnosis.pipeline import examine
 
 SHAPE_IRC = (20, 40, 44)
 SPACING_IRC_MM = (2.0, 1.0, 0.8)
@@ -58,8 +60,12 @@ def _scan() -> np.ndarray:
     return voxels_hu
 
 
+def _found(voxels_hu: VoxelsHu, models: Models) -> list[Finding]:
+    return list(examine(voxels_hu, GRID, GRID, "1.2", models).findings)
+
+
 def test_blocks_are_found_in_millimetres_voxels_and_with_their_probabilities() -> None:
-    findings = find_nodules(_scan(), GRID, GRID, "1.2", _models(_OfCentre(times=2.0)))
+    findings = _found(_scan(), _models(_OfCentre(times=2.0)))
     for finding, (center, hu) in zip(findings, BLOCKS.items(), strict=True):
         index, row, column = center
         assert finding.series_uid == "1.2"
@@ -73,13 +79,13 @@ def test_blocks_are_found_in_millimetres_voxels_and_with_their_probabilities() -
 
 
 def test_without_a_malignancy_model_there_is_no_malignancy() -> None:
-    findings = find_nodules(_scan(), GRID, GRID, "1.2", _models())
+    findings = _found(_scan(), _models())
     assert [finding.malignancy_probability for finding in findings] == [None, None]
 
 
 def test_lung_without_anything_has_no_finding() -> None:
     empty = np.full(SHAPE_IRC, LUNG_HU, dtype=np.int16)
-    assert find_nodules(empty, GRID, GRID, "1.2", _models()) == []
+    assert _found(empty, _models()) == []
 
 
 FLIPPED: Matrix3 = ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
@@ -91,10 +97,9 @@ def test_voxels_are_those_of_the_file_however_its_axes_run(direction: Matrix3) -
     """A file is drawn, turned to canonical order as reading does, and diagnosed."""
     original_grid = VoxelGrid(SHAPE_IRC, (1.5, 1.2, 1.0), (5.0, -6.0, 7.0), direction)
     change = canonical_axes(original_grid)
-    findings = find_nodules(
-        change.turn_voxels(_scan()), change.turn_grid(original_grid), original_grid, "1", _models()
-    )
-    by_density = sorted(findings, key=lambda finding: finding.nodule_probability)
+    turned = change.turn_voxels(_scan())
+    found = examine(turned, change.turn_grid(original_grid), original_grid, "1", _models())
+    by_density = sorted(found.findings, key=lambda finding: finding.nodule_probability)
     assert len(by_density) == 2
     for finding, center in zip(by_density, BLOCKS, strict=True):
         assert (finding.index, finding.row, finding.column) == pytest.approx(center)
@@ -106,6 +111,6 @@ def test_voxels_are_those_of_the_file_however_its_axes_run(direction: Matrix3) -
 def test_a_block_in_the_corner_is_classified_in_the_middle_of_its_crop() -> None:
     voxels_hu = np.full(SHAPE_IRC, LUNG_HU, dtype=np.int16)
     voxels_hu[:3, :5, :5] = 700
-    [finding] = find_nodules(voxels_hu, GRID, GRID, "1.2", _models())
+    [finding] = _found(voxels_hu, _models())
     assert (finding.index, finding.row, finding.column) == pytest.approx((1, 2, 2))
     assert finding.nodule_probability == pytest.approx(0.7, abs=1e-5)

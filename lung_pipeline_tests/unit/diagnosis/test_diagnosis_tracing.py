@@ -16,7 +16,7 @@ from dense_networks import dense_models
 
 from lung_pipeline.ct.geometry import Matrix3, VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
-from lung_pipeline.diagnosis.pipeline import find_nodules
+from lung_pipeline.diagnosis.pipeline import examine
 from lung_pipeline.diagnosis.traces.trace import (
     NO_COMPONENT,
     AnnotatedNodule,
@@ -225,7 +225,8 @@ def test_trace_is_the_same_whatever_the_order_of_the_nodules() -> None:
 def test_findings_are_those_of_an_untraced_scan() -> None:
     scan = _lung((BLOCK, 50), (OTHER, -50))
     traced = _trace(scan, _nodule(CENTRE))
-    assert traced.findings == find_nodules(scan, _grid(), _grid(), "s", dense_models())
+    untraced = examine(scan, _grid(), _grid(), "s", dense_models())
+    assert traced.findings == list(untraced.findings)
     assert len(traced.tissue_shares) == len(traced.findings) == 2
 
 
