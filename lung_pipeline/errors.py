@@ -74,6 +74,10 @@ class StoreError(LungPipelineError):
     """An artefact on disk that is absent, incomplete or made from other inputs."""
 
 
+class LostStoreError(LungPipelineError):
+    """An object store that does not answer or refuses; what lies there is not known."""
+
+
 class AnnotationError(LungPipelineError):
     """A table of marks that cannot be understood."""
 
@@ -84,6 +88,10 @@ class ModelError(LungPipelineError):
 
 class DeviceError(LungPipelineError):
     """A computing device that was asked for and is not there."""
+
+
+class ServiceError(LungPipelineError):
+    """A server that a setting names, such as a database, and that does not answer."""
 
 
 class SettingError(LungPipelineError):

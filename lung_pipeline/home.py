@@ -12,12 +12,16 @@ import hashlib
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lung_pipeline.disk_errors import named
 from lung_pipeline.errors import SettingError
+from lung_pipeline.remote.places import is_address, is_remote, place_at
+from lung_pipeline.remote.writing import put_whole, remove_artefact
+from lung_pipeline.renaming import exchange
+from lung_pipeline.temporaries import ASIDE, Leftover, leftovers_of, temporary_beside
 
 HOME_VARIABLE = "LUNG_PIPELINE_HOME"
 """The environment variable that names the root."""
@@ -33,7 +37,8 @@ class Home:
     """One root folder and the names below it (``docs/architecture.md`` lists them)."""
 
     root: Path
-    """The folder below which the pipeline reads and writes."""
+    """The folder below which the pipeline reads and writes; in an object store a path of
+    ``remote.places``, which reads, lists and removes as a ``pathlib.Path`` does."""
 
     @classmethod
     def from_environment(cls) -> Home:
@@ -42,15 +47,20 @@ class Home:
 
     @classmethod
     def at(cls, address: str | Path) -> Home:
-        """A root at an address; object stores (``s3://``) are refused until they are built."""
-        if "://" in str(address):
-            raise SettingError(
-                value=address,
-                place=HOME_VARIABLE,
-                rule="the home must be a local folder",
-                cure="Mount or copy the store to a folder and name that.",
-            )
-        return cls(Path(address).expanduser().absolute())
+        """A root at an address: a local folder, or ``s3://BUCKET/PREFIX``.
+
+        Raises:
+            SettingError: another scheme, or the extra ``s3`` is not installed.
+        """
+        text = str(address)
+        if is_address(text):
+            return cls(place_at(text, HOME_VARIABLE))
+        return cls(Path(text).expanduser().absolute())
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies in an object store."""
+        return is_remote(self.root)
 
     @property
     def raw(self) -> Path:
@@ -79,6 +89,10 @@ class Home:
         """The folder of one subset's windows: ``crops.npy`` and ``index.parquet``."""
         return self.root / "crops" / checked_name(subset)
 
+    def crops_index(self, subset: str) -> Path:
+        """What each of a subset's windows is; where it is, the windows are there, and whole."""
+        return self.crops(subset) / "index.parquet"
+
     def findings(self, subset: str) -> Path:
         """The findings of one subset, one row each."""
         return self.root / "findings" / checked_name(subset) / "findings.parquet"
@@ -99,9 +113,13 @@ class Home:
         """The verdicts of one subset, one row a patient."""
         return self.root / "findings" / checked_name(subset) / "diagnoses.parquet"
 
+    def reports(self, subset: str) -> Path:
+        """The folder of the reports of a subset's patients."""
+        return self.root / "reports" / checked_name(subset)
+
     def report(self, subset: str, patient_id: str) -> Path:
         """The folder of one patient's report; a patient in two subsets has one in each."""
-        return self.root / "reports" / checked_name(subset) / folder_name(patient_id)
+        return self.reports(subset) / folder_name(patient_id)
 
     @property
     def certificate(self) -> Path:
@@ -171,13 +189,21 @@ def written_whole(final: Path) -> Iterator[Path]:
     """Lend a temporary path beside ``final``; rename it there when the block ends well.
 
     Works for a file and for a folder. When the block raises, the temporary path is removed and
-    whatever stood under the final name stays. The parent folder is made.
+    whatever stood under the final name stays. The parent folder is made. What a killed process left
+    of the same artefact goes first. In an object store the path is a local one, and what stands
+    there is put into the store at the end (``remote.writing``).
     """
+    if is_remote(final):
+        with put_whole(final) as local:
+            yield local
+        return
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
+    clear_left(final)
+    temporary = temporary_beside(final)
     try:
-        yield temporary
-        _put_in_place(temporary, final)
+        with named(final):
+            yield temporary
+            _put_in_place(temporary, final)
     finally:
         remove(temporary)
 
@@ -194,12 +220,35 @@ def _holds_scans(folder: Path) -> bool:
     )
 
 
+def clear_left(final: Path) -> None:
+    """Remove what killed writers of one artefact left; the only whole one goes back to its name."""
+    for left in leftovers_of(final):
+        put_right(left)
+
+
+def put_right(left: Leftover) -> None:
+    """Remove a leftover, or give it its name back where it is the only whole one."""
+    # Another process may put it right at the same time.
+    with contextlib.suppress(FileNotFoundError):
+        if left.is_to_go_back:
+            left.path.rename(left.final)
+        else:
+            remove(left.path)
+
+
 def _put_in_place(temporary: Path, final: Path) -> None:
     if not final.is_dir():
         temporary.replace(final)
-        return
-    # A folder cannot be renamed onto a filled folder: the old one steps aside first.
-    aside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
+    elif exchange(temporary, final):
+        # At no moment the final name was absent; the temporary one has the old folder now.
+        remove(temporary)
+    else:
+        _step_aside(temporary, final)
+
+
+def _step_aside(temporary: Path, final: Path) -> None:
+    """A folder cannot be renamed onto a filled folder: the old one steps aside first."""
+    aside = temporary_beside(final, ASIDE)
     final.rename(aside)
     try:
         temporary.rename(final)
@@ -211,7 +260,9 @@ def _put_in_place(temporary: Path, final: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a whole folder, where there is one; of a link only the link."""
-    if path.is_dir() and not path.is_symlink():
+    if is_remote(path):
+        remove_artefact(path)
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

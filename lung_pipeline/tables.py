@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import written_whole
+from lung_pipeline.remote.places import is_remote, store_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _ORIGIN_KEY = b"lung_pipeline.origin"
 
@@ -48,15 +50,14 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     import pyarrow.parquet as pq
 
     _refuse_unreadable(path)
-    return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
+    columns = list(columns) if columns else None
+    return pq.read_table(**_opened(path), columns=columns).to_pandas()
 
 
 def read_origin(path: Path) -> dict[str, Any]:
     """What made the table, as it was given to ``write_table``."""
-    import pyarrow.parquet as pq
-
     _refuse_unreadable(path)
-    metadata = pq.read_schema(path).metadata or {}
+    metadata = _schema(path).metadata or {}
     return dict(json.loads(metadata.get(_ORIGIN_KEY, b"{}")))
 
 
@@ -67,9 +68,25 @@ def fingerprint(table: pd.DataFrame, origin: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _schema(path: Path) -> pa.Schema:
+    import pyarrow.parquet as pq
+
+    named = _opened(path)
+    return pq.read_schema(named["source"], filesystem=named["filesystem"])
+
+
+def _opened(path: Path) -> dict[str, Any]:
+    """A file as Arrow asks for it: in an object store by the file system and the name there."""
+    if not is_remote(path):
+        return {"source": path, "filesystem": None}
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    store, name = store_of(path)
+    return {"source": name, "filesystem": PyFileSystem(FSSpecHandler(store))}
+
+
 def _refuse_unreadable(path: Path) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not path.is_file():
         raise StoreError(
@@ -79,7 +96,7 @@ def _refuse_unreadable(path: Path) -> None:
             cure="Materialize the asset before this one for the same subset.",
         )
     try:
-        pq.read_schema(path)
+        _schema(path)
     except pa.ArrowInvalid as error:
         raise StoreError(
             value="something else",

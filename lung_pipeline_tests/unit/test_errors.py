@@ -66,4 +66,4 @@ def test_an_error_of_another_process_arrives_as_it_was_raised() -> None:
 def test_a_broken_series_is_a_scan_that_cannot_be_read() -> None:
     assert issubclass(SeriesError, ReadingError)
     assert issubclass(ArchiveError, ReadingError)
-    assert len(KINDS) == 12
+    assert len(KINDS) == 14
