@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.errors import AnnotationError
+from lung_pipeline.remote.copies import at_hand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,8 @@ def _parsed(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
     types = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())}
     columns = arrow_csv.ConvertOptions(include_columns=list(types), column_types=types)
     try:
-        return arrow_csv.read_csv(path, convert_options=columns)
+        with at_hand(path) as near:
+            return arrow_csv.read_csv(near, convert_options=columns)
     except pa.ArrowException as error:
         _refuse_first_wrong_line(path, numbers)
         raise AnnotationError(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lung_pipeline.annotations import luna
+from lung_pipeline.annotations.csv_formulas import without_formulas
 from lung_pipeline.annotations.lidc import LIDC_NAMES, NO_MARKS, LidcMarks, find_lidc, read_lidc
 from lung_pipeline.annotations.lidc_message import NUM_READERS, Loss
 from lung_pipeline.annotations.lidc_nodules import BY_SLICE, NOT_MATCHED
@@ -128,12 +129,12 @@ def write_labels(labels: Labels, out: Path) -> None:
     import pandas as pd
 
     with written_whole(out) as temporary:
-        labels.table.to_csv(temporary, index=False)
+        without_formulas(labels.table).to_csv(temporary, index=False)
     list_of_lost = out.with_suffix(LOSSES_ENDING)
     if labels.losses:
         lost = pd.DataFrame([asdict(loss) for loss in labels.losses])
         with written_whole(list_of_lost) as temporary:
-            lost.to_csv(temporary, index=False)
+            without_formulas(lost).to_csv(temporary, index=False)
     else:
         # That of an earlier table would be taken for this one's.
         list_of_lost.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from lung_pipeline.annotations.lidc_message import Loss
 from lung_pipeline.annotations.reads import reads_table
 from lung_pipeline.ct.subset import series_with_volume
 from lung_pipeline.home import Home
+from lung_pipeline.remote.copies import local_copy
 from lung_pipeline.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def make_lidc_reads(home: Home, subset: str) -> tuple[pd.DataFrame, dict[str, in
     """
     source = find_lidc(home.raw)
     wanted = series_with_volume(home, subset)
-    lidc = read_lidc(source, set(wanted)) if source else NO_MARKS
+    lidc = read_lidc(local_copy(source), set(wanted)) if source else NO_MARKS
     reads, hollow = reads_table(lidc)
     losses = _losses_table([*lidc.losses, *hollow])
     origin = {"stage": READS, "sources": dict(lidc.sources)}

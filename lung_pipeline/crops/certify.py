@@ -39,7 +39,7 @@ _CURE_FAILED = (
 def subsets_with_crops(home: Home) -> list[str]:
     """The subsets of a home that have candidates and crops, sorted: what can be certified."""
     tables = home.manifest(CANDIDATES, "any").parent.glob("[!.]*.parquet")
-    return sorted(path.stem for path in tables if (home.crops(path.stem) / INDEX).is_file())
+    return sorted(path.stem for path in tables if home.crops_index(path.stem).is_file())
 
 
 def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:

@@ -9,6 +9,7 @@ fast as a chunked one. How rows are read is in ``reading.py``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import written_whole
-from lung_pipeline.tables import read_table, write_table
+from lung_pipeline.remote.copies import local_copy
+from lung_pipeline.tables import read_origin, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +86,7 @@ def write_crops(
         crops = np.lib.format.open_memmap(
             temporary / CROPS, mode="w+", dtype=np.int16, shape=(len(table), *CROP_SHAPE_IRC)
         )
+        _reserve(temporary / CROPS)
         signatures = np.empty((len(table), SIGNATURE_LENGTH), dtype=np.int16)
         positions = np.arange(len(table))
         for _, rows in table.reset_index(drop=True).groupby("series_uid", sort=False):
@@ -96,6 +99,22 @@ def write_crops(
         return write_table(table, temporary / INDEX, origin)
 
 
+def crops_stand(folder: Path, origin: Mapping[str, Any]) -> bool:
+    """Whether whole crops of this origin stand there, and nobody touched them since.
+
+    The index is written last, so that an array younger than it was changed by somebody else. What
+    is in the arrays is not looked at; the check ``crops_equal_their_windows`` does that.
+    """
+    try:
+        if read_origin(folder / INDEX) != dict(origin):
+            return False
+        written_s = (folder / INDEX).stat().st_mtime
+        arrays = [folder / CROPS, folder / SIGNATURES]
+        return all(_is_whole(path) and path.stat().st_mtime <= written_s for path in arrays)
+    except (StoreError, OSError, ValueError):
+        return False
+
+
 def open_crops(folders: Sequence[Path]) -> CropSet:
     """The crops of some subsets, memory-mapped; nothing is read yet but the tables.
 
@@ -105,7 +124,8 @@ def open_crops(folders: Sequence[Path]) -> CropSet:
     import pandas as pd
 
     arrays, tables, files = [], [], []
-    for folder in folders:
+    for place in folders:
+        folder = _near(place)
         table = read_table(folder / INDEX)
         arrays.append(_open_array(folder / CROPS, (len(table), *CROP_SHAPE_IRC)))
         files.append(CropFile.of(folder / CROPS, arrays[-1]))
@@ -119,8 +139,32 @@ def read_signatures(folder: Path) -> Signatures:
     Raises:
         StoreError: none, or not one for each crop.
     """
+    folder = _near(folder)
     num_crops = len(read_table(folder / INDEX, ["series_uid"]))
     return np.array(_open_array(folder / SIGNATURES, (num_crops, SIGNATURE_LENGTH)))
+
+
+def _reserve(file: Path) -> None:
+    """Take a file's room on the disk at once, or raise ``OSError``.
+
+    A memory map that meets a full disk later ends its process by a signal, and nothing is said.
+    """
+    with file.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file has as many bytes as its header says."""
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            return False
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return path.stat().st_size == file.tell() + int(np.prod(shape)) * dtype.itemsize
+
+
+def _near(folder: Path) -> Path:
+    """A folder of crops that can be memory-mapped: of one in an object store a copy."""
+    return local_copy(folder) if (folder / INDEX).is_file() else folder
 
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.int16]]:

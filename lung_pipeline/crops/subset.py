@@ -4,26 +4,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lung_pipeline.annotations.subset import CANDIDATES
-from lung_pipeline.crops.store import open_crops, write_crops
+from lung_pipeline.crops.store import crops_stand, open_crops, write_crops
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC, cut_window
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.store import StoredVolume, open_volume
+from lung_pipeline.ct.subset import VOLUMES
 from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CUTTER_VERSION = 1
+"""Another number cuts every crop anew: raise it when a window would show something else."""
+
 
 def make_crops(
     home: Home, subset: str, on_series: Callable[[str], None] = lambda series_uid: None
 ) -> tuple[int, str]:
-    """Cut the crops of a subset's candidates; returns their number and the fingerprint."""
+    """Cut the crops of a subset's candidates; those of the same candidates and volumes stay.
+
+    Returns:
+        Their number and the fingerprint.
+    """
     table = read_table(home.manifest(CANDIDATES, subset))
 
     def cut(rows: pd.DataFrame) -> VoxelsHu:
@@ -37,8 +46,12 @@ def make_crops(
     origin = {
         "stage": "crops",
         "shape_irc": list(CROP_SHAPE_IRC),
-        "candidates": fingerprint(table, read_origin(home.manifest(CANDIDATES, subset))),
+        "cutter": CUTTER_VERSION,
+        "candidates": _fingerprint_of(home.manifest(CANDIDATES, subset)),
+        "volumes": _fingerprint_of(home.manifest(VOLUMES, subset)),
     }
+    if crops_stand(home.crops(subset), origin):
+        return len(table), fingerprint(table, origin)
     return len(table), write_crops(home.crops(subset), table, cut, origin)
 
 
@@ -53,6 +66,10 @@ def crops_that_differ(home: Home, subset: str) -> list[str]:
             if not np.array_equal(crops.read([row])[0], cut_window(voxels_hu, center)):
                 different.append(str(rows.loc[row, "candidate_id"]))
     return different
+
+
+def _fingerprint_of(path: Path) -> str:
+    return fingerprint(read_table(path), read_origin(path))
 
 
 def _centers(volume: StoredVolume, rows: pd.DataFrame) -> np.ndarray:

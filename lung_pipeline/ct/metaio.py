@@ -3,7 +3,7 @@
 
 Belongs here: what a header promises and whether the bytes keep it. ITK alone takes a file that is
 longer than its header says, or a broken compressed stream, without a word, and ignores a scaling.
-Does not belong here: reading the voxels.
+Does not belong here: reading the voxels; ``plain_int16`` says when no reader is needed for that.
 Format: https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
 
@@ -50,6 +50,9 @@ class _Header:
     length_bytes: int
     """Where the header ends, and the voxels of an ``.mha`` begin."""
 
+    is_ambiguous: bool = False
+    """Whether a key stands twice, in whatever letters."""
+
     def text(self, key: str, default: str | None = None) -> str:
         value = self.fields.get(key, default)
         if value is None:
@@ -86,18 +89,49 @@ def checked_files(path: Path) -> tuple[Path, ...]:
     return (path,) if data_file == path else (path, data_file)
 
 
+def plain_int16(path: Path) -> Path | None:
+    """The file that holds nothing but the voxels as little-endian int16; None where ITK must read.
+
+    Of a header that ``checked_files`` let pass. None also where a line stands twice, since another
+    reader may take the other one.
+    """
+    header = _read_header(path)
+    is_big_endian = any(
+        header.text(key, "False").lower() != "false"
+        for key in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    )
+    is_packed = header.text("CompressedData", "False").lower() != "false"
+    is_int16 = header.text("ElementType") == "MET_SHORT"
+    if path.suffix.lower() != ".mhd" or is_big_endian or is_packed or not is_int16:
+        return None
+    return None if header.is_ambiguous else _data_file(header)
+
+
+def name_of_voxels(path: Path) -> str:
+    """The name of the file that an ``.mhd`` has its voxels in; empty where it names none.
+
+    Never a path: what a header may name beside itself, and what not, says ``checked_files``.
+    """
+    try:
+        return Path(_read_header(path).text(_LAST_KEY)).name
+    except ReadingError:
+        return ""
+
+
 def _read_header(path: Path) -> _Header:
     with path.open("rb") as file:
         lines = file.read(_HEADER_LIMIT_BYTES).splitlines(keepends=True)
     fields: dict[str, str] = {}
+    keys: list[str] = []
     length = 0
     for line in lines:
         length += len(line)
         key, equals, value = _decoded(line).partition("=")
         if equals:
             fields[key.strip()] = value.strip()
+            keys.append(key.strip().lower())
         if key.strip() == _LAST_KEY:
-            return _Header(path, fields, length)
+            return _Header(path, fields, length, len(set(keys)) < len(keys))
     raise ReadingError(
         value="no such line",
         place=path,
@@ -164,7 +198,22 @@ def _data_file(header: _Header) -> Path:
             rule=f"the voxels of {header.path.name} must lie beside it",
             cure="Copy the file of the voxels too.",
         )
+    _refuse_led_elsewhere(header, data_file)
     return data_file
+
+
+def _refuse_led_elsewhere(header: _Header, data_file: Path) -> None:
+    """A link to a folder is a person's own; one to a single file may come with the scan.
+
+    Both files may be links, if they lead to one folder.
+    """
+    if data_file.is_symlink() and data_file.resolve().parent != header.path.resolve().parent:
+        raise ReadingError(
+            value="a link out of it",
+            place=data_file,
+            rule=f"the voxels must lie in the folder of {header.path.name}",
+            cure="Copy the file of the voxels there, or link the whole folder.",
+        )
 
 
 def _check_length(header: _Header, data_file: Path) -> None:

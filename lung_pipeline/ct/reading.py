@@ -9,8 +9,12 @@ its voxels, and ``itk`` reads them.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from lung_pipeline.ct import dicom_series, itk, metaio, nifti, nrrd
 from lung_pipeline.ct.geometry import VoxelGrid, canonical_axes
@@ -65,9 +69,29 @@ def read_ct(path: Path) -> CtVolume:
 
 
 def _read_file(path: Path, reader: itk.Format) -> tuple[VoxelsHu, VoxelGrid]:
-    """The values as ITK has them are gone before axes are turned, which takes a copy."""
+    """The values as ITK has them are gone before axes are turned, which takes a copy.
+
+    LUNA16's own files are numbers and nothing else: NumPy reads them in half of ITK's time.
+    """
+    plain = metaio.plain_int16(path) if reader == "MetaImageIO" else None
+    if plain is not None:
+        grid = itk.read_grid(path, reader)
+        return to_hu(_int16_in(plain, grid), str(path)), grid
     with itk.opened_image(path, reader) as (values, grid):
         return to_hu(values, str(path)), grid
+
+
+def _int16_in(file: Path, grid: VoxelGrid) -> npt.NDArray[np.int16]:
+    """All of a file as little-endian int16, shape (index, row, column)."""
+    values: npt.NDArray[np.int16] = np.fromfile(file, dtype="<i2")
+    if 2 * values.size != file.stat().st_size or values.size != math.prod(grid.shape_irc):
+        raise ReadingError(
+            value=f"{values.size} voxels",
+            place=file,
+            rule=f"there must be {math.prod(grid.shape_irc)} of them, as the header says",
+            cure="Do not write the file while it is read; copy it again where it is damaged.",
+        )
+    return values.reshape(grid.shape_irc)
 
 
 def read_grid(path: Path) -> tuple[str, VoxelGrid]:
@@ -127,14 +151,15 @@ def scans_in(folder: Path) -> list[Path]:
     return sorted([*files, *_dicom_folders(folder)])
 
 
-def _dicom_folders(folder: Path) -> Iterator[Path]:
+def _dicom_folders(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """A link to a patient's folder elsewhere is followed; one deeper down could lead round."""
     children = _visible(folder)
     if any(dicom_series.is_dicom(path) for path in children):
         yield folder
         return
     for path in children:
-        if path.is_dir():
-            yield from _dicom_folders(path)
+        if path.is_dir() and not (depth and path.is_symlink()):
+            yield from _dicom_folders(path, depth + 1)
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ spacings (in the order z, y, x) but no direction. Specification: https://ngff.op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ import numpy as np
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.grid_attributes import attributes_of, grid_from
 from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
+from lung_pipeline.ct.shards import write_shards
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import GeometryError, StoreError
 from lung_pipeline.home import written_whole
+from lung_pipeline.remote.objects import objects_at
+from lung_pipeline.remote.places import is_remote, store_of
 
 CONVERTER_VERSION = "2"
 """Raised when the same source would be stored otherwise: other voxels, layout or attributes."""
@@ -95,7 +98,7 @@ def write_volume(volume: CtVolume, path: Path) -> None:
     shape = volume.grid.shape_irc
     with written_whole(path) as temporary:
         group = zarr.open_group(temporary, mode="w-", zarr_format=3)
-        array = group.create_array(
+        group.create_array(
             _ARRAY,
             shape=shape,
             dtype="int16",
@@ -107,8 +110,21 @@ def write_volume(volume: CtVolume, path: Path) -> None:
             # Chunks of nothing but air are written too, so that an absent one is a lost one.
             config={"write_empty_chunks": True},
         )
-        array[:] = volume.voxels_hu
+        _write_voxels(volume.voxels_hu, Path(temporary) / _ARRAY / "c")
         group.attrs.update({_OURS: _our_attributes(volume, temporary), "ome": _ome(volume)})
+
+
+def _write_voxels(voxels_hu: VoxelsHu, folder: Path) -> None:
+    from numcodecs import Blosc
+
+    write_shards(
+        voxels_hu,
+        folder,
+        shard=_shard_irc(voxels_hu.shape),
+        chunk=CHUNK_IRC,
+        fill=AIR_HU,
+        pack=Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE).encode,
+    )
 
 
 def open_volume(path: Path) -> StoredVolume:
@@ -120,7 +136,7 @@ def open_volume(path: Path) -> StoredVolume:
     import zarr
 
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3)
+        group = zarr.open_group(_zarr_store(path), mode="r", zarr_format=3)
         array: Any = group[_ARRAY]
         ours: Any = group.attrs[_OURS]
         if ours["converter_version"] != CONVERTER_VERSION:
@@ -152,7 +168,7 @@ def is_current(path: Path, source_sha256: str) -> bool:
         return False
 
 
-def _shard_irc(shape_irc: tuple[int, int, int]) -> tuple[int, int, int]:
+def _shard_irc(shape_irc: tuple[int, ...]) -> tuple[int, int, int]:
     """Whole slices, in multiples of the chunk, as Zarr asks; a shard may exceed the array."""
     wanted = (min(shape_irc[0], SHARD_SLICES), shape_irc[1], shape_irc[2])
     index, row, column = (
@@ -199,11 +215,30 @@ def _ome(volume: CtVolume) -> dict[str, Any]:
 
 def _refuse_lost(path: Path, bytes_of_file: dict[str, int]) -> None:
     """Refuse a store with lost or cut files, which Zarr would read as air."""
+    found = _bytes_of_files(path, bytes_of_file)
     for name, expected in bytes_of_file.items():
-        file = path / name
-        found = file.stat().st_size if file.is_file() else 0
-        if found != expected:
-            raise _unusable(path, f"{found} of {expected} bytes in {name}")
+        if found.get(name, 0) != expected:
+            raise _unusable(path, f"{found.get(name, 0)} of {expected} bytes in {name}")
+
+
+def _bytes_of_files(path: Path, names: Iterable[str]) -> dict[str, int]:
+    """Sizes of those that are there; from an object store in one listing."""
+    if is_remote(path):
+        return {name: one.num_bytes for name, one in objects_at(path).items()}
+    files = {name: path / name for name in names}
+    return {name: file.stat().st_size for name, file in files.items() if file.is_file()}
+
+
+def _zarr_store(path: Path) -> Any:
+    """What Zarr reads a volume from: its folder, or the object store and the name there."""
+    if not is_remote(path):
+        return path
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+    from zarr.storage import FsspecStore
+
+    store, name = store_of(path)
+    # Wrapped: Zarr's event loop is another than the store's, which is closed with it.
+    return FsspecStore(AsyncFileSystemWrapper(store, asynchronous=True), read_only=True, path=name)
 
 
 def _unusable(path: Path, found: str) -> StoreError:

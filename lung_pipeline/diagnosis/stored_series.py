@@ -26,7 +26,7 @@ from lung_pipeline.diagnosis.steps.masks import FindingMask
 from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, TracedNodule
 from lung_pipeline.diagnosis.traces.tracing import find_and_trace, unseen
 from lung_pipeline.diagnosis.verdict.rules import refuse_unfit
-from lung_pipeline.errors import DeviceError, LungPipelineError, ModelError
+from lung_pipeline.errors import DeviceError, LostStoreError, LungPipelineError, ModelError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_table
 
@@ -77,7 +77,7 @@ def look_at(
     try:
         volume, lungs, cautions = _opened(home, subset, series_uid)
         return _looked_at(volume, lungs, cautions, models, nodules)
-    except (DeviceError, ModelError):
+    except (DeviceError, LostStoreError, ModelError):
         # Not the series' fault: on another machine, with other models, it can be looked at.
         raise
     except LungPipelineError as error:

@@ -11,7 +11,6 @@ one series is looked at (``stored_series.py``), and verdicts (``subset_patients.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from lung_pipeline.diagnosis.stored_series import LookedAt, look_at
 from lung_pipeline.diagnosis.traces.surroundings import surroundings_table
 from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, TracedNodule, trace_table
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home, remove, written_whole
 from lung_pipeline.tables import read_origin, read_table, write_table
 
 if TYPE_CHECKING:
@@ -117,8 +116,8 @@ class _Gathered:
 def _forget_former(home: Home, subset: str) -> None:
     """Findings may stand without a trace and without masks, never beside those of others."""
     for former in (home.trace(subset), home.surroundings(subset)):
-        former.unlink(missing_ok=True)
-    shutil.rmtree(home.masks(subset), ignore_errors=True)
+        remove(former)
+    remove(home.masks(subset))
 
 
 def annotated_nodules(home: Home, subset: str) -> dict[str, list[AnnotatedNodule]] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -25,6 +25,8 @@ from lung_pipeline.errors import ModelError
 from lung_pipeline.home import written_whole
 from lung_pipeline.learning.epoch import Epoch
 from lung_pipeline.learning.schedule import Schedule
+from lung_pipeline.remote.copies import at_hand
+from lung_pipeline.remote.places import is_remote
 
 TENSORS, RECORD = "tensors.safetensors", "state.json"
 """The two files of a checkpoint."""
@@ -88,7 +90,8 @@ def write_checkpoint(state: TrainingState, schedule: Schedule, folder: Path) -> 
     tensors = {name: t.detach().cpu().contiguous() for name, t in _tensors(state).items()}
     with written_whole(folder) as temporary:
         temporary.mkdir()
-        save_file(tensors, temporary / TENSORS)
+        # By Python, whose errors say what a full disk is; the library has one of its own.
+        (temporary / TENSORS).write_bytes(save(tensors))
         (temporary / RECORD).write_text(json.dumps(record) + "\n")
 
 
@@ -98,11 +101,13 @@ def resume(state: TrainingState, schedule: Schedule, folder: Path) -> None:
     Raises:
         ModelError: the checkpoint is damaged, or of another schedule or model.
     """
-    if not folder.is_dir():
+    # In an object store a writer that was killed may leave tensors without their record.
+    if not (folder / RECORD).is_file() if is_remote(folder) else not folder.is_dir():
         return
     try:
         record = json.loads((folder / RECORD).read_text())
-        tensors = load_file(folder / TENSORS)
+        with at_hand(folder / TENSORS) as file:
+            tensors = load_file(file)
         if record["schedule"] != asdict(schedule):
             raise _unfit(folder, "another schedule")
         _restore(state, tensors)

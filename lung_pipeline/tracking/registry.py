@@ -63,7 +63,7 @@ def register(run: Run, step: str, folder: Path, weights_sha256: str, alias: str)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = run.client.create_model_version(
+    made = _made_before(run, name, weights_sha256) or run.client.create_model_version(
         name,
         source=f"{run.artifact_uri}/{_FOLDER}",
         run_id=run.run_id,
@@ -71,6 +71,13 @@ def register(run: Run, step: str, folder: Path, weights_sha256: str, alias: str)
     )
     run.client.set_registered_model_alias(name, alias, made.version)
     return ModelVersion(step, int(made.version), (alias,), run.run_id, weights_sha256)
+
+
+def _made_before(run: Run, name: str, weights_sha256: str) -> Any:
+    """The version that this run made before it was killed and went on; None where there is none."""
+    of_run = run.client.search_model_versions(f"name = '{name}' and run_id = '{run.run_id}'")
+    same = (entry for entry in of_run if entry.tags.get("weights_sha256") == weights_sha256)
+    return next(same, None)
 
 
 def find(home: Home, step: str, alias: str) -> ModelVersion | None:

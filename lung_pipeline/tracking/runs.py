@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.home import Home
+from lung_pipeline.remote.copies import at_hand
 from lung_pipeline.tracking.server import connect, experiment_id
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Run:
 
     def log_folder(self, path: Path, folder: str) -> None:
         """Keep a copy of a folder with the run."""
-        self.client.log_artifacts(self.run_id, str(path), folder)
+        with at_hand(path) as near:
+            self.client.log_artifacts(self.run_id, str(near), folder)
 
 
 @contextlib.contextmanager

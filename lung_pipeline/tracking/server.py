@@ -2,18 +2,22 @@
 """Which MLflow is spoken to, and its database made ready once before anybody writes.
 
 By default a SQLite file and an artifact folder below the home; ``MLFLOW_TRACKING_URI`` names
-another. Three processes that first touch one SQLite file together break its schema (seen with
-MLflow 3.17), so it is made under a lock.
+another: a file, a PostgreSQL database, or a server of MLflow. Processes that first touch one
+database together break its schema (seen with MLflow 3.17 on SQLite and PostgreSQL), so it is made
+ready under a lock. How a database is asked whether it is there stands in ``database.py``.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lung_pipeline.home import Home
+from lung_pipeline.errors import SettingError
+from lung_pipeline.home import Home, written_whole
+from lung_pipeline.tracking.database import made_ready_alone, refuse_silent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,44 +27,69 @@ URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def tracking_uri(home: Home) -> str:
-    """The address of MLflow: that of the environment, else the file below the home."""
-    return os.environ.get(URI_VARIABLE) or f"sqlite:///{home.mlflow_database}"
+    """The address of MLflow: that of the environment, else the file below the home.
+
+    Raises:
+        SettingError: the home lies in an object store, where no database can, and none is named.
+    """
+    named = os.environ.get(URI_VARIABLE)
+    if not named and home.is_remote:
+        raise SettingError(
+            value="none",
+            place=f"{URI_VARIABLE}, with the home {home.root}",
+            rule="with a home in an object store MLflow's database or server must be named",
+            cure="Name a server (http://...), postgresql://... or a local file, sqlite:////...",
+        )
+    return named or f"sqlite:///{home.mlflow_database}"
 
 
 def connect(home: Home) -> MlflowClient:
-    """A client of the home's MLflow, its database and folders made where they are missing."""
+    """A client of the home's MLflow, its database and folders made where they are missing.
+
+    Raises:
+        ServiceError: the database or server that the environment names does not answer.
+        SettingError: a database whose driver is not installed.
+    """
     # Set before MLflow is imported, which asks for it then. No word of a hospital leaves it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from filelock import FileLock
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    _give_a_home_folder()
     from mlflow import MlflowClient
 
     _hush()
     uri = tracking_uri(home)
-    if not uri.startswith("sqlite:"):
-        return MlflowClient(uri)
-    home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    # The lock lies beside the file that is shared, which may be that of another home.
-    database = Path(uri.removeprefix("sqlite:///"))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_suffix(".lock")):
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    return client
+    if uri.startswith("sqlite:"):
+        return _sqlite_client(home, uri)
+    if uri.startswith("postgresql"):
+        with made_ready_alone(uri, URI_VARIABLE):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        return client
+    refuse_silent(uri, URI_VARIABLE)
+    return MlflowClient(uri)
+
+
+def _give_a_home_folder() -> None:
+    """MLflow cannot be imported by a user who is in no list and has no HOME, as containers have."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
 
 
 def experiment_id(client: MlflowClient, home: Home, name: str) -> str:
     """The experiment of a name, made where it is missing.
 
-    With the default file its artifacts get an explicit folder: MLflow would take one below the
-    current folder, for ever.
+    Where MLflow is a database its artifacts get an explicit folder: MLflow would take one below the
+    current folder, for ever. A server of MLflow knows where its own go.
     """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = tracking_uri(home).startswith("sqlite:")
-    location = (home.mlflow_artifacts / name).as_uri() if local else None
+    by_server = tracking_uri(home).startswith(("http://", "https://"))
+    location = None if by_server else (home.mlflow_artifacts / name).as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException:
@@ -69,6 +98,24 @@ def experiment_id(client: MlflowClient, home: Home, name: str) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def _sqlite_client(home: Home, uri: str) -> MlflowClient:
+    from filelock import FileLock
+    from mlflow import MlflowClient
+
+    home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    # The lock lies beside the file that is shared, which may be that of another home.
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_suffix(".lock")):
+        if not database.is_file():
+            # A kill between two changes of its tables would leave a file that no MLflow opens.
+            with written_whole(database) as making:
+                MlflowClient(f"sqlite:///{making}").search_experiments(max_results=1)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    return client
 
 
 def _hush() -> None:

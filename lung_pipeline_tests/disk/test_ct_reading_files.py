@@ -91,12 +91,7 @@ def test_header_may_name_its_voxels_in_either_encoding(tmp_path: Path, encoding:
     named = scan.read_text().replace("a.raw", "Müller.raw")
     scan.write_bytes(named.encode(encoding))
     assert source_files(scan) == (scan, tmp_path / "Müller.raw")
-    if encoding == "utf-8":
-        np.testing.assert_array_equal(read_ct(scan).voxels_hu, values())
-        return
-    # ITK looks for the bytes of the header, and the name on disk has others.
-    with pytest.raises(ReadingError, match="from ITK"):
-        read_ct(scan)
+    np.testing.assert_array_equal(read_ct(scan).voxels_hu, values())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,7 @@ def test_one_changed_voxel_names_its_candidate_and_no_other(own_home: Home) -> N
 
 def test_crops_name_the_candidates_they_were_cut_for(own_home: Home) -> None:
     told: list[str] = []
+    shutil.rmtree(own_home.crops("subset0"))
     num_crops, first = make_crops(own_home, "subset0", told.append)
     path = own_home.manifest(CANDIDATES, "subset0")
     table = read_table(path)
@@ -83,6 +86,8 @@ def test_lost_volume_is_an_error_and_leaves_the_former_crops(own_home: Home) -> 
     table = read_table(own_home.manifest(CANDIDATES, "subset0"))
     volume = own_home.volume("subset0", str(table["series_uid"].iloc[-1]))
     volume.rename(volume.with_name("lost"))
+    path = own_home.manifest(CANDIDATES, "subset0")
+    write_table(table.iloc[1:], path, read_origin(path))
     with pytest.raises(StoreError, match="Materialize hu_volumes"):
         make_crops(own_home, "subset0")
     assert len(open_crops([own_home.crops("subset0")])) == len(table)

@@ -48,6 +48,16 @@ def _register(
         return register(opened, step, folder, sha256, alias)
 
 
+def test_training_killed_after_its_version_was_made_makes_no_second_one(
+    mlflow_home: Home, folder: Path
+) -> None:
+    first = _register(mlflow_home, folder)
+    with run(mlflow_home, "lung-nodule", "training", run_id=first.run_id) as again:
+        assert register(again, "nodule", folder, SHA256, CHALLENGER) == first
+        other = register(again, "nodule", folder, SHA256[::-1], CHALLENGER)
+    assert (first.version, other.version) == (1, 2)
+
+
 def test_versions_count_from_one_and_the_alias_moves_to_the_newest(
     mlflow_home: Home, folder: Path
 ) -> None:

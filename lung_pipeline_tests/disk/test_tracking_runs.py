@@ -235,3 +235,23 @@ def test_run_that_is_gone_is_begun_anew(mlflow_home: Home) -> None:
     for gone in (deleted.run_id, "0" * 32):
         with run(mlflow_home, EXPERIMENT, "anew", run_id=gone) as opened:
             assert opened.run_id != gone
+
+
+@pytest.mark.slow
+def test_process_killed_while_it_makes_the_database_leaves_none_that_is_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home = Home.at(tmp_path)
+    code = (
+        "import os, sys; import mlflow.store.db.utils as of_mlflow\n"
+        "from lung_pipeline.home import Home; from lung_pipeline.tracking.server import connect\n"
+        "of_mlflow._upgrade_db = lambda engine: os._exit(9)\n"
+        "connect(Home.at(sys.argv[1]))"
+    )
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert died.returncode == 9
+    assert not home.mlflow_database.exists()
+    assert _names_in(home.mlflow_database.parent) != ["artifacts", "mlflow.lock"]
+    assert connect(home).search_experiments()
+    assert _names_in(home.mlflow_database.parent) == ["artifacts", "mlflow.db", "mlflow.lock"]

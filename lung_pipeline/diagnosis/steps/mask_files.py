@@ -38,7 +38,7 @@ def read_masks(path: Path) -> list[FindingMask]:
     """The masks as they were written; ``StoreError`` where they are absent or not whole."""
     try:
         # Never unpickled: a file from elsewhere may hold anything.
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             starts, shapes, bits = (kept[name] for name in ("start_irc", "shape_irc", "bits"))
         sizes = shapes.prod(axis=1)
         ends = np.cumsum(-(-sizes // 8))

@@ -31,7 +31,7 @@ def pictures_of(home: Home, nodules: Sequence[ChangedNodule]) -> dict[str, str]:
     """
     pictures = {}
     for subset in sorted({nodule.subset for nodule in nodules}):
-        if not home.crops(subset).is_dir():
+        if not home.crops_index(subset).is_file():
             continue
         crops = open_crops([home.crops(subset)])
         rows = _rows(crops.index, [nodule for nodule in nodules if nodule.subset == subset])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_pipeline import __version__
+from lung_pipeline.annotations.csv_formulas import without_formulas
 from lung_pipeline.ct.reading import sha256_of
 from lung_pipeline.evaluation.detection.froc_nodules import nodule_table
 from lung_pipeline.evaluation.detection.froc_scoring import ScoredDetections
@@ -42,7 +43,7 @@ def write_froc(
     """
     nodules = nodule_table(scored.matches, scored.tables.nodules, scored.tables.findings)
     with written_whole(out / NODULES_FILE) as temporary:
-        nodules.to_csv(temporary, index=False)
+        without_formulas(nodules).to_csv(temporary, index=False)
     _write_curve(scored, out / CURVE_FILE)
     with written_whole(out / PLOT_FILE) as temporary:
         # Without the version of matplotlib in it the same picture is the same file.
