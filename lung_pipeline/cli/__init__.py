@@ -10,7 +10,20 @@ from __future__ import annotations
 import click
 
 from lung_pipeline import __version__
-from lung_pipeline.cli import compare, data, demo, diagnose, froc, models, promote, serve
+from lung_pipeline.cli import (
+    backfill,
+    compare,
+    data,
+    demo,
+    diagnose,
+    doctor,
+    froc,
+    home,
+    models,
+    promote,
+    serve,
+    ui,
+)
 from lung_pipeline.cli.words import OneLineErrors
 
 
@@ -23,15 +36,20 @@ def main() -> None:
     """
 
 
+main.add_command(backfill.backfill)
 main.add_command(compare.compare)
 main.add_command(data.label)
 main.add_command(data.splits)
 main.add_command(data.subsets)
+main.add_command(data.whose)
 main.add_command(demo.demo)
 main.add_command(demo.phantom)
 main.add_command(demo.primer)
 main.add_command(diagnose.diagnose)
+main.add_command(doctor.doctor)
 main.add_command(froc.froc)
+main.add_command(home.home)
 main.add_command(models.models)
 models.models.add_command(promote.promote)
 main.add_command(serve.serve)
+main.add_command(ui.ui)

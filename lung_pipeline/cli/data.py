@@ -20,13 +20,22 @@ def subsets() -> None:
 @subsets.command("sync")
 def subsets_sync() -> None:
     """Make every subset below raw/ a partition."""
+    from lung_pipeline.ct.subset_names import parted_by_name
     from lung_pipeline.orchestration.launch import open_instance, sync_subsets
 
     home = Home.from_environment()
     with open_instance(home) as instance:
         new = sync_subsets(home, instance)
+    fit, unfit = parted_by_name(home.subsets_on_disk())
     click.echo(f"new: {', '.join(new) or 'none'}; on disk below {home.raw}: ", nl=False)
-    click.echo(", ".join(home.subsets_on_disk()) or "none")
+    click.echo(", ".join(fit) or "none")
+    for name in unfit:
+        # LUNA16's own masks of the lungs lie in such a folder: no reason to stop.
+        click.echo(
+            f"left alone: {name!r}; a subset is named by lowercase letters, digits and '_'. "
+            "If it is one, rename its folder.",
+            err=True,
+        )
 
 
 @subsets.command("list")
@@ -54,13 +63,20 @@ def splits() -> None:
 def splits_check(named: tuple[str, ...]) -> None:
     """Certify the split: models are trained only under the certificate this writes."""
     from lung_pipeline.crops import certify
+    from lung_pipeline.locks import data_of, held
 
     home = Home.from_environment()
-    certificate = certify.make_certificate(home, named or certify.subsets_with_crops(home))
+    subsets = named or tuple(certify.subsets_with_crops(home))
+    with held(home, read=[data_of(subset) for subset in subsets], tell=_told):
+        certificate = certify.make_certificate(home, subsets)
     certify.write_certificate(home, certificate)
     click.echo(certificate.in_words())
     click.echo(f"written to {home.certificate}")
     certify.refuse_failed(home, certificate)
+
+
+def _told(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 @click.command()
@@ -86,3 +102,17 @@ def label(raw: Path, rule: str, out: Path, xml: Path | None, **settings: Any) ->
     write_labels(labels, out)
     click.echo(labels.in_words())
     click.echo(f"written to {out}")
+
+
+@click.command()
+@click.argument("told", nargs=-1, required=True)
+def whose(told: tuple[str, ...]) -> None:
+    """Tell what names in Dagster stand for, such as name-0a1b2c3d4e.
+
+    Dagster and MLflow are told no patient's name and no scan's file; only who can read the home
+    can find them again.
+    """
+    from lung_pipeline.orchestration.private_names import names_behind
+
+    for name, behind in names_behind(Home.from_environment(), told).items():
+        click.echo(f"{name}: {', '.join(behind) or 'nobody in this home'}")

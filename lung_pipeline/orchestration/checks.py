@@ -22,8 +22,10 @@ from lung_pipeline.orchestration.assets.models import (
     segmentation_model,
 )
 from lung_pipeline.orchestration.assets.patients import findings
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
 from lung_pipeline.orchestration.resources import HomeResource
+from lung_pipeline.orchestration.turns import reads_all
 from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
 
 SubsetCheck = Callable[[dg.AssetCheckExecutionContext, HomeResource], dg.AssetCheckResult]
@@ -42,7 +44,7 @@ def _subset_check(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.PreviewWarning)
             made = dg.asset_check(asset=asset, blocking=blocking, partitions_def=LUNA_SUBSETS)
-            return made(check)
+            return made(discreet(reads_all(check)))
 
     return decorate
 
@@ -168,6 +170,7 @@ def every_series_looked_at(
 
 
 @dg.asset_check(asset=leakage_certificate, blocking=True)
+@discreet
 def nothing_leaks(home: HomeResource) -> dg.AssetCheckResult:
     """Every check of the certificate holds; else nothing is trained."""
     from lung_pipeline.crops.certify import read_certificate
@@ -176,6 +179,7 @@ def nothing_leaks(home: HomeResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=leakage_certificate, blocking=False)
+@discreet
 def parts_are_alike(home: HomeResource) -> dg.AssetCheckResult:
     """No part has more or fewer malignant, large or small nodules than chance brings. A warning."""
     from lung_pipeline.crops.certify import read_certificate
@@ -185,6 +189,7 @@ def parts_are_alike(home: HomeResource) -> dg.AssetCheckResult:
 
 def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset, blocking=True, name=f"{step}_losses_are_finite")
+    @discreet
     def losses_are_finite(home: HomeResource) -> dg.AssetCheckResult:
         """The training loss of every epoch is a number."""
         from lung_pipeline.orchestration.training import challenger_losses
@@ -201,6 +206,7 @@ def _losses_check(asset: dg.AssetsDefinition, step: str) -> dg.AssetChecksDefini
 
 
 @dg.asset_check(asset=nightly_revalidation, blocking=True)
+@discreet
 def revalidation_holds(home: HomeResource) -> dg.AssetCheckResult:
     """The champions, what they are scored on and their figures are as on the day of promotion."""
     from lung_pipeline.orchestration.revalidation import read_last_night
@@ -209,6 +215,7 @@ def revalidation_holds(home: HomeResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=nightly_revalidation, blocking=False)
+@discreet
 def computed_as_at_promotion(home: HomeResource) -> dg.AssetCheckResult:
     """Libraries and device are those of the promotion. A warning, while the figures hold."""
     from lung_pipeline.orchestration.revalidation import read_last_night

@@ -6,6 +6,8 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 
 import dagster as dg
 
+from lung_pipeline.ct.subset_names import checked_subset_name
+
 LUNA_SUBSETS = dg.DynamicPartitionsDefinition(name="luna_subset")
 """The subsets that are known; ``lung-pipeline subsets sync`` adds those on disk."""
 
@@ -16,8 +18,13 @@ def known_subsets(instance: dg.DagsterInstance) -> list[str]:
 
 
 def add_subsets(instance: dg.DagsterInstance, subsets: list[str]) -> list[str]:
-    """Register subsets; returns those that are new."""
-    new = sorted(set(subsets) - set(known_subsets(instance)))
+    """Register subsets; returns those that are new.
+
+    Raises:
+        SettingError: a name that no subset may have; then none is registered.
+    """
+    known = set(known_subsets(instance))
+    new = [checked_subset_name(subset) for subset in sorted(set(subsets) - known)]
     if new:
         instance.add_dynamic_partitions(str(LUNA_SUBSETS.name), new)
     return new

@@ -15,6 +15,7 @@ import dagster as dg
 from lung_pipeline.annotations.rules import MalignancyRule, TwoOfReaders, rule_named
 from lung_pipeline.annotations.splits import BY_PATIENTS, FoldRule, SplitRule, split_named
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration.machine_tag import note_machine
 
 if TYPE_CHECKING:
     from lung_pipeline.tracking.runs import Run
@@ -25,6 +26,10 @@ class HomeResource(dg.ConfigurableResource):
 
     root: str = ""
     """The root folder; empty: what LUNG_PIPELINE_HOME names when a run starts, else ./data."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Every step has a home, so here its run is told which machine it works on."""
+        note_machine(context)
 
     def open(self) -> Home:
         """The home as the pure code knows it."""

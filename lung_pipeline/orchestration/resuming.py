@@ -6,15 +6,16 @@ again finds its checkpoint and its MLflow run, another one begins anew. It is re
 model is registered.
 """
 
+import contextlib
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home, remove, written_whole
+from lung_pipeline.locks import held, training_of
 
 _RUN = "mlflow_run_id"
 
@@ -46,14 +47,31 @@ class Attempt:
 
     def forget(self) -> None:
         """The training is done: remove what was kept."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(self.folder)
+
+
+@contextlib.contextmanager
+def alone_at(
+    home: Home, step: str, parameters: Mapping[str, Any], tell: Callable[[str], None]
+) -> Iterator[Attempt]:
+    """Lend the attempt at a training; a second run of the same one waits until the first is done.
+
+    Both would write one checkpoint and one MLflow run.
+    """
+    with held(home, write=[training_of(step, _key(parameters))], tell=tell):
+        yield attempt_at(home, step, parameters)
 
 
 def attempt_at(home: Home, step: str, parameters: Mapping[str, Any]) -> Attempt:
     """The attempt at a training by all that it depends on, begun already or not."""
+    folder = home.training(step, _key(parameters))
+    kept = folder / _RUN
+    return Attempt(folder, kept.read_text() if kept.is_file() else None)
+
+
+def _key(parameters: Mapping[str, Any]) -> str:
     from lung_pipeline.tracking.provenance import code_version
 
     made_of = json.dumps({**parameters, "code": code_version()}, sort_keys=True, default=str)
-    folder = home.training(step, hashlib.sha256(made_of.encode()).hexdigest()[:16])
-    kept = folder / _RUN
-    return Attempt(folder, kept.read_text() if kept.is_file() else None)
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]

@@ -16,7 +16,7 @@ from lung_pipeline.orchestration.config import SubsetsConfig
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.partitions import known_subsets
 from lung_pipeline.orchestration.resources import TrackingResource
-from lung_pipeline.orchestration.resuming import attempt_at
+from lung_pipeline.orchestration.resuming import alone_at
 from lung_pipeline.orchestration.watching import watched
 from lung_pipeline.tracking.names import CHALLENGER, REGISTERED
 
@@ -57,7 +57,7 @@ def certified_subsets(
     """The subsets to learn from, and the certificate that allows it; nothing is trained without."""
     from lung_pipeline.crops.certify import refuse_uncertified
 
-    subsets = subsets_to_use(context, config, home.crops)
+    subsets = subsets_to_use(context, config, home.crops_index)
     return subsets, refuse_uncertified(home, subsets)
 
 
@@ -104,6 +104,8 @@ def record_training(
     """
     home = tracking.home.open()
     counts = dict(learned_from or {})
+    # MLflow is seen by more people than the home.
+    certificate = certificate.without_names()
     data = {
         "subsets": list(subsets),
         "candidates": candidates_fingerprint(home, subsets),
@@ -113,14 +115,14 @@ def record_training(
         **(builds_on or {}),
     }
     parameters = {**settings.model_dump(), **data}
-    attempt = attempt_at(home, step, parameters)
-    with tracking.run(context, REGISTERED[step], parameters, attempt.run_id) as run:
-        attempt.remember(run.run_id)
-        with watched(run, settings, attempt.events, context.log.info) as watcher:
-            model, history = train(watcher, attempt.checkpoint)
-        card = _card(model, history, purpose, settings.model_dump(), data)
-        version = _register(run, step, model, card, certificate)
-    attempt.forget()
+    with alone_at(home, step, parameters, context.log.info) as attempt:
+        with tracking.run(context, REGISTERED[step], parameters, attempt.run_id) as run:
+            attempt.remember(run.run_id)
+            with watched(run, settings, attempt.events, context.log.info) as watcher:
+                model, history = train(watcher, attempt.checkpoint)
+            card = _card(model, history, purpose, settings.model_dump(), data)
+            version = _register(run, step, model, card, certificate)
+        attempt.forget()
     best = _best(history)
     context.log.info(f"{version.label}: best epoch {best.number} of {len(history)}")
     return result(

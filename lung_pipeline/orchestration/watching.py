@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.learning.settings import TrainingSettings
+from lung_pipeline.remote.copies import worked_in
 
 if TYPE_CHECKING:
     from lung_pipeline.learning.epoch import Epoch
@@ -52,6 +53,9 @@ class TrainingWatcher:
     known: set[int]
     """Epochs that were told before, and need not be told again."""
 
+    keep: Callable[[], None] = lambda: None
+    """Makes the event files last, where their folder is a copy."""
+
     def begin(self, epoch: int) -> None:
         """An epoch begins."""
         self.meter.begin(epoch)
@@ -71,6 +75,7 @@ class TrainingWatcher:
         figures = {**epoch.metrics, **epoch.speed, **self.memory().as_metrics()}
         pngs = _drawn(examples)
         self._keep_events(epoch.number, figures, pngs)
+        self.keep()
         self._keep_pictures(epoch.number, pngs)
         self.run.log_metrics(figures, step=epoch.number)
         self.say(f"epoch {epoch.number} ({epoch.seconds:.0f} s)\n{in_words(epoch.metrics)}")
@@ -111,11 +116,12 @@ def watched(
 
     memory = memory_from_here(pick_device(settings.device))
     meter = ProgressMeter(settings.epochs, settings.steps_per_epoch, say, memory)
-    with event_files(folder) as events:
-        known = run.logged_steps(TRAINING_LOSS)
-        yield TrainingWatcher(run, events, meter, memory, say, known)
-    if folder.is_dir():
-        run.log_folder(folder, EVENTS)
+    with worked_in(folder) as own:
+        with event_files(own.local) as events:
+            known = run.logged_steps(TRAINING_LOSS)
+            yield TrainingWatcher(run, events, meter, memory, say, known, own.keep)
+        if own.local.is_dir():
+            run.log_folder(own.local, EVENTS)
 
 
 def in_words(figures: Mapping[str, float]) -> str:

@@ -162,4 +162,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Home(Path(sys.argv[3])))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Home.at(sys.argv[3]))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import Home, remove
+from lung_pipeline.remote.scratch import scratch_folder
 from lung_pipeline.serving.app import make_app
 from lung_pipeline.serving.child import runner
 from lung_pipeline.serving.guards import LOOPBACK
@@ -89,7 +90,8 @@ def own_folder(home: Home) -> Iterator[Path]:
     """A folder that only this user may read and only this server uses; removed at the end."""
     from filelock import FileLock
 
-    root = home.root / SERVED
+    # A scan of a patient is never put into an object store to be looked at.
+    root = (scratch_folder() if home.is_remote else home.root) / SERVED
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     _remove_left(root)
     folder = root / secrets.token_hex(8)

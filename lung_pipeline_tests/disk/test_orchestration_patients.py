@@ -18,6 +18,7 @@ from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.config import DiagnosesConfig
 from lung_pipeline.orchestration.launch import sync_subsets
 from lung_pipeline.orchestration.metadata import links_metadata
+from lung_pipeline.orchestration.private_names import private_names
 from lung_pipeline.tables import read_origin, read_table, write_table
 
 NAMED = {"segmentation": "lung-segmentation v1 (aa)", "nodule": "lung-nodule v1 (bb)"}
@@ -59,18 +60,32 @@ def _run(home: Home, instance: dg.DagsterInstance, **config: object) -> dict[str
     return dict(made.metadata)
 
 
-def test_metadata_names_rule_thresholds_and_the_report_of_each_patient(
+def _rows(table: dg.MetadataValue) -> list[dict[str, object]]:
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+def test_metadata_names_rule_thresholds_and_the_list_of_reports(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
     told = _run(home, instance)
+    stand_in = private_names(home, None).stand_in
     assert told["num_malignant"].value == 1
     assert told["num_no nodule"].value == 1
     assert str(told["thresholds_from"].value).startswith("0.5 each and not calibrated")
     links = str(told["report_of_each_patient"].value)
+    listing = home.reports("subset0") / "index.html"
+    assert f"| all | [index.html]({listing.as_uri()}) | `{listing}` |" in links
+    # Names that a hospital gave stand in the list, which lies in the home, and nowhere else.
+    assert len(links.splitlines()) == 3
+    rows = {row["patient_id"] for row in _rows(told["table"])}
+    assert rows == {stand_in("A"), stand_in("B")}
+    assert "A" not in rows
     for patient_id in ("A", "B"):
-        report = home.report("subset0", patient_id) / "report.html"
-        assert report.is_file()
-        assert f"| {patient_id} | [report.html]({report.as_uri()}) | `{report}` |" in links
+        assert (home.report("subset0", patient_id) / "report.html").is_file()
+        line = f'<tr><td>{patient_id}</td><td class="soft">{stand_in(patient_id)}</td>'
+        assert line in listing.read_text()
+        assert f'<a href="{patient_id}/report.html">' in listing.read_text()
 
 
 def test_rule_and_thresholds_of_the_config_decide(home: Home, instance: dg.DagsterInstance) -> None:
@@ -97,7 +112,8 @@ def test_check_warns_of_some_series_and_fails_where_none_was_looked_at(
     some = _checked(home, instance)
     assert not some.passed
     assert some.severity == dg.AssetCheckSeverity.WARN
-    assert some.metadata["faults"].value == "b1: no lung"
+    b1 = private_names(home, "subset0").stand_in("b1")
+    assert some.metadata["faults"].value == f"{b1}: no lung"
     _spoil(home, looked_at={}, problems={"a1": "x", "a2": "y", "b1": "z"})
     assert _checked(home, instance).severity == dg.AssetCheckSeverity.ERROR
 

@@ -13,7 +13,20 @@ import pytest
 
 from lung_pipeline.orchestration.build import build_defs
 
-HEAVY = ("torch", "mlflow", "SimpleITK", "matplotlib", "pandas", "pyarrow", "zarr", "scipy")
+HEAVY = (
+    *(
+        "torch",
+        "mlflow",
+        "SimpleITK",
+        "matplotlib",
+        "pandas",
+        "pyarrow",
+        "zarr",
+        "scipy",
+        "sklearn",
+    ),
+    *("s3fs", "fsspec", "upath", "boto3", "botocore", "psycopg2", "pydicom", "lxml"),
+)
 
 GRAPH = {
     "raw_subset": ("data", True, set()),

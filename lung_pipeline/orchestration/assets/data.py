@@ -3,6 +3,7 @@
 
 import dagster as dg
 
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
 from lung_pipeline.orchestration.resources import (
@@ -10,16 +11,21 @@ from lung_pipeline.orchestration.resources import (
     MalignancyRuleResource,
     SplitResource,
 )
+from lung_pipeline.orchestration.turns import writes_data
 
 GROUP = "data"
 
 
 @dg.asset(partitions_def=LUNA_SUBSETS, group_name=GROUP, kinds={"file"}, code_version="1")
+@discreet
+@writes_data
 def raw_subset(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """The scans of a subset as handed out: their files, sizes and hashes."""
     from lung_pipeline.ct.subset import list_raw
+    from lung_pipeline.ct.subset_names import checked_subset_name
 
-    manifest, fingerprint = list_raw(home.open(), context.partition_key)
+    # The UI's "Add partition" takes any name.
+    manifest, fingerprint = list_raw(home.open(), checked_subset_name(context.partition_key))
     numbers = {
         "num_scans": len(manifest),
         "num_refused": int((manifest["problem"] != "").sum()),
@@ -35,6 +41,8 @@ def raw_subset(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     code_version="2",
     deps=[raw_subset],
 )
+@discreet
+@writes_data
 def hu_volumes(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Each scan as int16 HU in [-1000, 1000] in canonical axis order, one Zarr store a series."""
     from lung_pipeline.ct.subset import convert_volumes
@@ -57,6 +65,8 @@ def hu_volumes(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     code_version="1",
     deps=[hu_volumes],
 )
+@discreet
+@writes_data
 def lidc_reads(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """What each reader marked and rated, from LIDC's XML; marks that overlap are one nodule."""
     from lung_pipeline.annotations.lidc_subset import make_lidc_reads
@@ -72,6 +82,8 @@ def lidc_reads(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     code_version="2",
     deps=[hu_volumes, lidc_reads],
 )
+@discreet
+@writes_data
 def candidates(
     context: dg.AssetExecutionContext,
     home: HomeResource,
@@ -95,9 +107,11 @@ def candidates(
     partitions_def=LUNA_SUBSETS,
     group_name=GROUP,
     kinds={"numpy"},
-    code_version="2",
+    code_version="3",
     deps=[hu_volumes, candidates],
 )
+@discreet
+@writes_data
 def crops(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """The 32 x 48 x 48 window around each candidate, as the classifiers read it."""
     from lung_pipeline.crops.subset import make_crops

@@ -7,6 +7,7 @@ from lung_pipeline.annotations.splits import TEST, VALIDATION
 from lung_pipeline.orchestration.assets.data import candidates, hu_volumes
 from lung_pipeline.orchestration.assets.patients import findings
 from lung_pipeline.orchestration.config import NightConfig, PromotionConfig, TargetConfig
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.promotion import decide
@@ -16,12 +17,15 @@ from lung_pipeline.orchestration.revalidation import night_settings, revalidate
 from lung_pipeline.orchestration.scorecard_metadata import scorecard_metadata
 from lung_pipeline.orchestration.scoring import score_findings, target_of
 from lung_pipeline.orchestration.training import subsets_to_use
+from lung_pipeline.orchestration.turns import reads_all
 from lung_pipeline.tracking.names import SCORING
 
 GROUP = "evaluation"
 
 
 @dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="3", deps=[findings, candidates])
+@discreet
+@reads_all
 def scorecard(
     context: dg.AssetExecutionContext,
     config: TargetConfig,
@@ -51,6 +55,8 @@ def scorecard(
     op_tags=GPU_OP_TAGS,
     deps=[scorecard, findings],
 )
+@discreet
+@reads_all
 def champion(
     context: dg.AssetExecutionContext,
     config: PromotionConfig,
@@ -86,6 +92,8 @@ def champion(
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, candidates, champion],
 )
+@discreet
+@reads_all
 def nightly_revalidation(
     context: dg.AssetExecutionContext,
     config: NightConfig,

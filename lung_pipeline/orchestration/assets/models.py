@@ -16,6 +16,8 @@ from lung_pipeline.orchestration.config import (
     SubsetsConfig,
     settings_of,
 )
+from lung_pipeline.orchestration.devices import on_its_device
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
@@ -26,6 +28,7 @@ from lung_pipeline.orchestration.training import (
     refuse_other_split,
     subsets_to_use,
 )
+from lung_pipeline.orchestration.turns import reads_data
 from lung_pipeline.segmentation.settings import SegmentationSettings
 from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
 
@@ -33,6 +36,8 @@ GROUP = "models"
 
 
 @dg.asset(group_name=GROUP, kinds={"file"}, code_version="1", deps=[candidates, crops])
+@discreet
+@reads_data
 def leakage_certificate(
     context: dg.AssetExecutionContext, config: SubsetsConfig, home: HomeResource
 ) -> dg.MaterializeResult:
@@ -59,6 +64,9 @@ def leakage_certificate(
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, lidc_reads, candidates, leakage_certificate],
 )
+@discreet
+@on_its_device
+@reads_data
 def segmentation_model(
     context: dg.AssetExecutionContext,
     config: SegmentationConfig,
@@ -108,6 +116,9 @@ def segmentation_model(
     op_tags=GPU_OP_TAGS,
     deps=[crops, leakage_certificate],
 )
+@discreet
+@on_its_device
+@reads_data
 def nodule_model(
     context: dg.AssetExecutionContext,
     config: ClassifierConfig,
@@ -146,6 +157,9 @@ def nodule_model(
     op_tags=GPU_OP_TAGS,
     deps=[crops, lidc_reads, nodule_model, leakage_certificate],
 )
+@discreet
+@on_its_device
+@reads_data
 def malignancy_model(
     context: dg.AssetExecutionContext,
     config: MalignancyConfig,

@@ -12,10 +12,13 @@ from lung_pipeline.orchestration.assets.models import (
     segmentation_model,
 )
 from lung_pipeline.orchestration.config import DiagnosesConfig, FindingsConfig
+from lung_pipeline.orchestration.devices import on_its_device
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.metadata import links_metadata, result, table_metadata
 from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS, GPU_POOL
 from lung_pipeline.orchestration.partitions import LUNA_SUBSETS
 from lung_pipeline.orchestration.resources import HomeResource
+from lung_pipeline.orchestration.turns import writes_findings
 
 GROUP = "patients"
 
@@ -29,6 +32,9 @@ GROUP = "patients"
     op_tags=GPU_OP_TAGS,
     deps=[hu_volumes, candidates, segmentation_model, nodule_model, malignancy_model],
 )
+@discreet
+@on_its_device
+@writes_findings
 def findings(
     context: dg.AssetExecutionContext, config: FindingsConfig, home: HomeResource
 ) -> dg.MaterializeResult:
@@ -60,12 +66,16 @@ def findings(
     code_version="2",
     deps=[findings, candidates],
 )
+@discreet
+@writes_findings
 def diagnoses(
     context: dg.AssetExecutionContext, config: DiagnosesConfig, home: HomeResource
 ) -> dg.MaterializeResult:
     """A verdict for each patient by named rules, with a report that a browser opens."""
     from lung_pipeline.diagnosis.subset import models_of_findings
     from lung_pipeline.diagnosis.subset_patients import diagnose_subset
+    from lung_pipeline.orchestration.private_names import is_public, private_names
+    from lung_pipeline.reporting.patient.listing import write_listing
     from lung_pipeline.reporting.patient.subset import write_reports
     from lung_pipeline.tables import read_origin, read_table
     from lung_pipeline.tracking.frozen import frozen_of_labels
@@ -75,6 +85,10 @@ def diagnoses(
     made, fingerprint = diagnose_subset(opened, subset, config.judging(), frozen)
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     reports = write_reports(opened, subset, made, made_at)
+    told = private_names(opened, None).stand_in
+    listing = write_listing(opened.reports(subset), made, reports, told, made_at)
+    # A link holds its folder's name, which is the patient's.
+    links = {name: path for name, path in reports.items() if is_public(name)}
     table = read_table(opened.diagnoses(subset))
     numbers = {f"num_{verdict}": int(n) for verdict, n in table["verdict"].value_counts().items()}
     origin = read_origin(opened.diagnoses(subset))
@@ -82,7 +96,7 @@ def diagnoses(
         fingerprint,
         numbers,
         table=table,
-        paths={"reports": opened.root / "reports" / subset},
+        paths={"reports": opened.reports(subset)},
         texts={name: origin[name] for name in ("rule", "thresholds_from")},
-        more={"report_of_each_patient": links_metadata(reports)},
+        more={"report_of_each_patient": links_metadata({"all": listing, **links})},
     )

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 
+from lung_pipeline.orchestration.discretion import discreet
 from lung_pipeline.orchestration.metadata import result
 from lung_pipeline.orchestration.resources import TrackingResource
 from lung_pipeline.tracking.names import PRIMER
 
 
 @dg.asset(group_name="primer", kinds={"mlflow"}, code_version="1")
+@discreet
 def fahrenheit_from_celsius(
     context: dg.AssetExecutionContext, tracking: TrackingResource
 ) -> dg.MaterializeResult:

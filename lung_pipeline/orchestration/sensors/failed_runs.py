@@ -98,6 +98,3 @@ def _cause(event: dg.DagsterEvent) -> str:
         error = error.cause
     line = error.message.strip().splitlines()[0]
     return line.removeprefix("lung_pipeline.errors.")
-
-
-SENSORS = [alert_of_failed_run]
