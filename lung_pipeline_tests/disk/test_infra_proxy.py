@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proxy's configuration in a real nginx, in front of servers that say what reached them."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from infra_files import INFRA
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("nginx") and shutil.which("openssl")),
+        reason="no nginx or no openssl here (Debian: apt install nginx-light)",
+    ),
+]
+
+UPSTREAMS = ["dagster", "dagster_read_only", "mlflow"]
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Answers with its server's name, and the headers it was sent."""
+
+    def do_GET(self) -> None:
+        body = f"{self.server.name}\n{self.headers}".encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    port: int
+    certificate: Path
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The port of nginx with the repository's configuration, its paths those of this test."""
+    folder = tmp_path_factory.mktemp("proxy")
+    servers = [_server(name) for name in UPSTREAMS]
+    lines = [
+        f"upstream {name} {{ server 127.0.0.1:{server.server_port}; }}"
+        for name, server in zip(UPSTREAMS, servers, strict=True)
+    ]
+    (folder / "upstreams.conf").write_text("\n".join(lines))
+    _write_secrets(folder)
+    port = _free_port()
+    written = (INFRA / "proxy" / "nginx.conf").read_text()
+    for known, here in (
+        (" /tmp/", f" {folder}/"),
+        ("/run/secrets", str(folder)),
+        ("listen 8443", f"listen 127.0.0.1:{port}"),
+    ):
+        assert known in written
+        written = written.replace(known, here)
+    # Ours are read by whoever nginx runs as in its image; here that is whoever runs the test.
+    (folder / "nginx.conf").write_text(f"user root;\n{written}" if _is_root() else written)
+    command = ["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    with (folder / "said").open("wb") as said:
+        nginx = subprocess.Popen(command, stdout=said, stderr=said)
+    try:
+        _wait_for(port, nginx, folder / "said")
+        yield Proxy(port, folder / "tls.crt")
+    finally:
+        nginx.terminate()
+        nginx.wait()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
+def _server(name: str) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    server.name = name  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def _write_secrets(folder: Path) -> None:
+    subject = [
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        folder / "tls.key",
+        "-out",
+        folder / "tls.crt",
+    ]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([str(part) for part in make], check=True, capture_output=True)
+    for file, name in (("operators", "ada"), ("viewers", "bob")):
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-6", f"{name}-password"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        (folder / file).write_text(f"{name}:{hashed}\n")
+
+
+def _is_root() -> bool:
+    import os
+
+    return os.geteuid() == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _wait_for(port: int, nginx: subprocess.Popen[bytes], said: Path) -> None:
+    last = time.monotonic() + 60
+    while time.monotonic() < last:
+        assert nginx.poll() is None, said.read_text()
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(said.read_text())
+
+
+def _ask(
+    proxy: Proxy, host: str, who: str = "", path: str = "/", origin: str = ""
+) -> tuple[int, str, http.client.HTTPMessage]:
+    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    connection = http.client.HTTPSConnection("localhost", proxy.port, context=trusted, timeout=30)
+    headers = {"Host": host}
+    if who:
+        password = base64.b64encode(f"{who}:{who}-password".encode()).decode()
+        headers["Authorization"] = f"Basic {password}"
+    if origin:
+        headers["Origin"] = origin
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body, answer.headers
+
+
+HOSTS = {"dagster.x.org": "dagster", "look.x.org": "dagster_read_only", "mlflow.x.org": "mlflow"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_nobody_passes_without_a_password(proxy: Proxy, host: str) -> None:
+    assert _ask(proxy, host)[0] == 401
+    assert _ask(proxy, host, "eve")[0] == 401
+
+
+@pytest.mark.parametrize(("host", "server"), HOSTS.items())
+def test_each_name_leads_to_its_server_for_those_who_may(
+    proxy: Proxy, host: str, server: str
+) -> None:
+    may, may_not = ("bob", "ada") if host.startswith("look") else ("ada", "bob")
+    status, body, _ = _ask(proxy, host, may)
+    assert (status, body.splitlines()[0]) == (200, server)
+    assert _ask(proxy, host, may_not)[0] == 401
+
+
+def test_the_server_is_told_the_name_and_not_the_password(proxy: Proxy) -> None:
+    _, body, _ = _ask(proxy, "mlflow.x.org", "ada")
+    assert "Host: mlflow.x.org" in body
+    assert "X-Forwarded-Proto: https" in body
+    assert "Authorization" not in body
+
+
+def test_a_page_elsewhere_cannot_use_a_persons_password(proxy: Proxy) -> None:
+    def status(origin: str) -> int:
+        return _ask(proxy, "dagster.x.org", "ada", origin=origin)[0]
+
+    assert status("https://dagster.x.org") == 200
+    assert status("https://dagster.x.org:8443") == 200
+    for foreign in ("https://evil.org", "http://dagster.x.org", "https://dagster.x.org.evil.org"):
+        assert status(foreign) == 403
+    assert status("null") == 403
+
+
+def test_another_name_gets_nothing_but_whether_the_proxy_is_well(proxy: Proxy) -> None:
+    assert _ask(proxy, "evil.org", "ada")[0] == 421
+    assert _ask(proxy, "evil.org", path="/healthz")[0] == 204
+
+
+def test_browsers_are_told_to_be_careful(proxy: Proxy) -> None:
+    _, _, headers = _ask(proxy, "dagster.x.org", "ada")
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Server"] == "nginx"
