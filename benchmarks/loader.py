@@ -94,7 +94,7 @@ class Crops(torch.utils.data.Dataset[torch.Tensor]):
     def __getitem__(self, rows: Rows) -> torch.Tensor:
         """A batch."""
         if self.array is None:
-            self.array = np.load(self.path, mmap_mode="r")
+            self.array = np.load(self.path, mmap_mode="r", allow_pickle=False)
         storage = torch.UntypedStorage._new_shared(len(rows) * CROP_BYTES)
         shape = (len(rows), *CROP_SHAPE_IRC)
         batch = torch.empty(0, dtype=torch.int16).set_(storage, 0, shape)
@@ -155,7 +155,7 @@ def cold_seconds(path: Path, read: Callable[[Rows], object]) -> float:
 
 def compare_speed(crops: CropSet) -> None:
     """Print the speed of the loader beside the bare copy's."""
-    array = np.load(crops.files[0].path, mmap_mode="r")
+    array = np.load(crops.files[0].path, mmap_mode="r", allow_pickle=False)
     sampler = BalancedSampler(GROUPS, batch_size=BATCH_SIZE, num_batches=NUM_BATCHES, seed=1)
     bare_seconds(array, sampler.epoch(1))
     for num_workers in (0, 1, 2):
@@ -196,7 +196,9 @@ def main() -> None:
                 f" {last / 1e6:.0f} MB after {LAST_LOOK} ({last / first - 1:+.1%})"
             )
         if hasattr(os, "posix_fadvise"):
-            mapped = cold_seconds(path, lambda rows: np.load(path, mmap_mode="r")[rows])
+            mapped = cold_seconds(
+                path, lambda rows: np.load(path, mmap_mode="r", allow_pickle=False)[rows]
+            )
             told("not in the page cache, 0 workers", cold_seconds(path, crops.read), mapped)
 
 

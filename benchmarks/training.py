@@ -252,7 +252,7 @@ def plain_batches(
                 images, masks = changed(images, change), changed(masks, change, mode="nearest")
             yield images, masks
         return
-    array = np.load(folder / CROPS, mmap_mode="r")
+    array = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
     sampler = BalancedSampler(
         task.train, batch_size=settings.batch_size, num_batches=STEPS, seed=settings.seed
     )
