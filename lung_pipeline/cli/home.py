@@ -56,7 +56,7 @@ def home_prune(check: bool, unchanged_hours: float) -> None:
         num_bytes += one.num_bytes
         click.echo(f"{_size(one.num_bytes):>10}  {one.name}: {one.why}")
     done = "may go" if check else "removed"
-    click.echo(f"{done}: {_size(num_bytes)}" if num_bytes else "Nothing is in vain.")
+    click.echo(f"{done}: {_size(num_bytes)}" if num_bytes else "Nothing to remove.")
 
 
 def _size(num_bytes: float) -> str:
