@@ -55,6 +55,8 @@ def last_step() -> str:
     """What the newest run was at when its log ended."""
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_runs(limit=1)
+        if not runs:
+            return "before a run"
         events = [entry.dagster_event for entry in instance.all_logs(runs[0].run_id)]
         steps = [event for event in events if event is not None and event.step_key]
         return f"{steps[-1].step_key} {steps[-1].event_type_value}" if steps else "beginning"

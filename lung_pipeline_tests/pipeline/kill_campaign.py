@@ -20,6 +20,8 @@ from typing import Any
 
 from kill_processes import answer_of, killed
 
+from lung_pipeline.tracking.provenance import COMMIT_VARIABLE
+
 _HERE = Path(__file__).resolve().parent
 
 KILLED_STAGES = ("ingest", "crops", "training", "findings")
@@ -90,6 +92,8 @@ class Campaign:
             "PYTHONPATH": os.pathsep.join([str(_HERE), str(_HERE.parent)]),
             "OMP_NUM_THREADS": "1",
             "DAGSTER_DISABLE_TELEMETRY": "1",
+            # Whoever commits meanwhile must not make another model of the next training.
+            COMMIT_VARIABLE: "campaign",
         }
 
     def prepare(self, stages: tuple[str, ...] = KILLED_STAGES) -> None:
