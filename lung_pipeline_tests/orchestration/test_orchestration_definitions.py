@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import warnings
@@ -204,24 +203,3 @@ def test_the_executor_is_chosen_by_the_environment(
         executor = build_defs().executor
     assert executor is not None
     assert executor.name == mode
-
-
-def test_the_pod_of_a_training_asks_for_one_card_and_shared_memory() -> None:
-    job_module = pytest.importorskip("dagster_k8s.job", reason="the extra k8s is not installed")
-    from lung_pipeline.orchestration.op_tags import GPU_OP_TAGS
-
-    config = job_module.get_user_defined_k8s_config(
-        {name: json.dumps(value) for name, value in GPU_OP_TAGS.items()}
-    )
-    built = job_module.construct_dagster_k8s_job(
-        job_module.DagsterK8sJobConfig(job_image="image", dagster_home="/opt/dagster"),
-        ["dagster"],
-        "training",
-        user_defined_k8s_config=config,
-    ).to_dict()
-    pod = built["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert {"dshm"} <= {mount["name"] for mount in container["volume_mounts"]}
-    assert pod["node_selector"] == {"nvidia.com/gpu.present": "true"}
-    assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
