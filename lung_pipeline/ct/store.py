@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from lung_pipeline.errors import GeometryError, StoreError
 from lung_pipeline.home import written_whole
 from lung_pipeline.remote.objects import objects_at
 from lung_pipeline.remote.places import is_remote, store_of
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
 
 CONVERTER_VERSION = "2"
 """Raised when the same source would be stored otherwise: other voxels, layout or attributes."""
@@ -94,10 +97,14 @@ def write_volume(volume: CtVolume, path: Path) -> None:
     """Write a volume as a Zarr group at ``path``, whole or not at all; an older one is replaced."""
     import zarr
     from zarr.codecs import BloscCodec
+    from zarr.storage import MemoryStore
 
     shape = volume.grid.shape_irc
     with written_whole(path) as temporary:
-        group = zarr.open_group(temporary, mode="w-", zarr_format=3)
+        # Zarr writes a few files at once, and goes on with the others when one meets a full disk:
+        # what we remove then could come back. So it describes in memory, and the files are ours.
+        described: dict[str, Buffer] = {}
+        group = zarr.open_group(MemoryStore(described), mode="w-", zarr_format=3)
         group.create_array(
             _ARRAY,
             shape=shape,
@@ -110,8 +117,17 @@ def write_volume(volume: CtVolume, path: Path) -> None:
             # Chunks of nothing but air are written too, so that an absent one is a lost one.
             config={"write_empty_chunks": True},
         )
-        _write_voxels(volume.voxels_hu, Path(temporary) / _ARRAY / "c")
+        _write_described(described, temporary)
+        _write_voxels(volume.voxels_hu, temporary / _ARRAY / "c")
         group.attrs.update({_OURS: _our_attributes(volume, temporary), "ome": _ome(volume)})
+        _write_described(described, temporary)
+
+
+def _write_described(described: dict[str, Buffer], folder: Path) -> None:
+    for name, text in described.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.to_bytes())
 
 
 def _write_voxels(voxels_hu: VoxelsHu, folder: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,8 @@ def test_every_secret_comes_from_the_folder_that_git_does_not_see() -> None:
     for name in ("compose.yaml", "compose.proxy.yaml"):
         for secret, source in read_yaml(COMPOSE / name)["secrets"].items():
             assert source == {"file": f"./secrets/{secret}"}
+    if not shutil.which("git") or not (REPOSITORY / ".git").exists():
+        pytest.skip("no git here, or this is no checkout: nothing is committed from it")
     ignored = "infra/compose/secrets/postgres_password"
     assert _checked("git", "check-ignore", "-q", ignored) == ""
 
