@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import dagster as dg
 
-from lung_pipeline.errors import LungPipelineError
+from lung_pipeline.errors import LungPipelineError, StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.private_names import PrivateNames, private_names
 
@@ -45,7 +45,11 @@ def discreet(compute: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         try:
             return _without_names(compute(*args, **kwargs), private_names(home, subset))
         except Exception as error:
-            _clean(error, private_names(home, subset))
+            try:
+                names = private_names(home, subset)
+            except (OSError, LungPipelineError) as unread:
+                raise _untold(error, unread, home) from None
+            _clean(error, names)
             raise
         finally:
             if log:
@@ -115,6 +119,17 @@ def _cells(row: Mapping[str, Any], names: PrivateNames) -> Iterator[tuple[str, A
             yield column, names.stand_in(str(cell))
         else:
             yield column, names.without(cell) if isinstance(cell, str) else cell
+
+
+def _untold(error: Exception, unread: Exception, home: Home) -> StoreError:
+    """What stands for an error of which nobody knows whom it names: the home cannot be read."""
+    why = unread.strerror if isinstance(unread, OSError) else None
+    return StoreError(
+        value=f"{type(error).__name__}, whose words are kept back",
+        place=home.root,
+        rule="an error is told once the names that it must not tell are read there",
+        cure=f"Bring the home back ({why or type(unread).__name__}), then run the step again.",
+    )
 
 
 def _clean(error: BaseException, names: PrivateNames) -> None:

@@ -149,6 +149,26 @@ def test_error_keeps_its_class_and_loses_its_names(home: Home) -> None:
     assert not [name for name in ("H-4711", "Geheim") if name in said], said
 
 
+def test_error_is_kept_back_where_nobody_can_read_whom_it_names(home: Home) -> None:
+    """A broken home breaks the step, and then the reading of names: the first must not slip out."""
+    home.manifest(RAW, "subset0").parent.mkdir(parents=True, exist_ok=True)
+    home.manifest(RAW, "subset0").write_bytes(b"no table")
+
+    @dg.asset
+    @discreet
+    def step(home: HomeResource) -> None:
+        del home
+        raise ReadingError(value="H-4711", place="here", rule="be whole", cure="Ask H-4711.")
+
+    done = dg.materialize(
+        [step], resources={"home": HomeResource(root=str(home.root))}, raise_on_error=False
+    )
+    (failure,) = [event for event in done.all_events if event.is_step_failure]
+    said = str(failure.event_specific_data)
+    assert "ReadingError, whose words are kept back" in said
+    assert "4711" not in said
+
+
 def test_lines_and_metadata_lose_their_names(
     home: Home, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
