@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything lies, below one root, and how it is written so that nobody sees half of it.
+"""Where everything lies, below one root.
 
-Belongs here: names of folders and files, and the rename that makes a write whole. Does not belong
-here: what is inside them.
+Belongs here: names of folders and files. Does not belong here: what is inside them, and how they
+are written (``writing.py``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lung_pipeline.disk_errors import named
 from lung_pipeline.errors import SettingError
 from lung_pipeline.remote.places import is_address, is_remote, place_at
-from lung_pipeline.remote.writing import put_whole, remove_artefact
-from lung_pipeline.renaming import exchange
-from lung_pipeline.temporaries import ASIDE, Leftover, leftovers_of, temporary_beside
 
 HOME_VARIABLE = "LUNG_PIPELINE_HOME"
 """The environment variable that names the root."""
@@ -184,30 +177,6 @@ def folder_name(identifier: str) -> str:
     return f"{kept}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}"
 
 
-@contextlib.contextmanager
-def written_whole(final: Path) -> Iterator[Path]:
-    """Lend a temporary path beside ``final``; rename it there when the block ends well.
-
-    Works for a file and for a folder. When the block raises, the temporary path is removed and
-    whatever stood under the final name stays. The parent folder is made. What a killed process left
-    of the same artefact goes first. In an object store the path is a local one, and what stands
-    there is put into the store at the end (``remote.writing``).
-    """
-    if is_remote(final):
-        with put_whole(final) as local:
-            yield local
-        return
-    final.parent.mkdir(parents=True, exist_ok=True)
-    clear_left(final)
-    temporary = temporary_beside(final)
-    try:
-        with named(final):
-            yield temporary
-            _put_in_place(temporary, final)
-    finally:
-        remove(temporary)
-
-
 def _visible(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name[0] not in "._"]
 
@@ -218,51 +187,3 @@ def _holds_scans(folder: Path) -> bool:
         _holds_scans(path) if path.is_dir() else path.suffix.lower() != ".xml"
         for path in _visible(folder)
     )
-
-
-def clear_left(final: Path) -> None:
-    """Remove what killed writers of one artefact left; the only whole one goes back to its name."""
-    for left in leftovers_of(final):
-        put_right(left)
-
-
-def put_right(left: Leftover) -> None:
-    """Remove a leftover, or give it its name back where it is the only whole one."""
-    # Another process may put it right at the same time.
-    with contextlib.suppress(FileNotFoundError):
-        if left.is_to_go_back:
-            left.path.rename(left.final)
-        else:
-            remove(left.path)
-
-
-def _put_in_place(temporary: Path, final: Path) -> None:
-    if not final.is_dir():
-        temporary.replace(final)
-    elif exchange(temporary, final):
-        # At no moment the final name was absent; the temporary one has the old folder now.
-        remove(temporary)
-    else:
-        _step_aside(temporary, final)
-
-
-def _step_aside(temporary: Path, final: Path) -> None:
-    """A folder cannot be renamed onto a filled folder: the old one steps aside first."""
-    aside = temporary_beside(final, ASIDE)
-    final.rename(aside)
-    try:
-        temporary.rename(final)
-    except OSError:
-        aside.rename(final)
-        raise
-    remove(aside)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a whole folder, where there is one; of a link only the link."""
-    if is_remote(path):
-        remove_artefact(path)
-    elif path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

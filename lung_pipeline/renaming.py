@@ -2,7 +2,7 @@
 """Two names of one file system exchanged in one step, where the system can do that.
 
 Belongs here: the one call that Python does not offer. Does not belong here: what is done where
-there is none (``home.py``).
+there is none (``writing.py``).
 """
 
 from __future__ import annotations

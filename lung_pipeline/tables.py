@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import written_whole
 from lung_pipeline.remote.places import is_remote, store_of
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd

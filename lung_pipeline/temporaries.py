@@ -9,7 +9,7 @@ it wrote counts as left when nothing in it changed for a day.
 A folder that steps aside for a new one is called ``.old`` for that moment. Where its final name is
 absent it is the only whole one, and goes back.
 
-Belongs here: the names, and what they tell. Does not belong here: the rename (``home.py``).
+Belongs here: the names, and what they tell. Does not belong here: the rename (``writing.py``).
 """
 
 from __future__ import annotations

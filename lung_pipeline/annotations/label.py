@@ -36,7 +36,7 @@ from lung_pipeline.annotations.reads import reads_table
 from lung_pipeline.annotations.rules import MalignancyRule
 from lung_pipeline.ct.reading import read_grid, scans_in
 from lung_pipeline.errors import AnnotationError, LungPipelineError, SettingError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd

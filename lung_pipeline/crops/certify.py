@@ -22,8 +22,9 @@ from lung_pipeline.crops.leakage import leak_checks, rule_checks
 from lung_pipeline.crops.store import INDEX, CropSet, open_crops, read_signatures
 from lung_pipeline.ct.subset import VOLUMES
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd

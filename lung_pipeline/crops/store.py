@@ -22,9 +22,9 @@ from lung_pipeline.crops.signatures import SIGNATURE_LENGTH, Signatures, signatu
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import written_whole
 from lung_pipeline.remote.copies import local_copy
 from lung_pipeline.tables import read_origin, read_table, write_table
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from lung_pipeline.ct.archive_entries import (
     refuse_large_directory,
 )
 from lung_pipeline.ct.reading import scans_in
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 UNPACKED = "unpacked"
 """The folder below ``into`` that an archive's files lie in."""

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lung_pipeline.ct.subset_names import is_subset_name
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
+from lung_pipeline.writing import written_whole
 
 DONE_FILE = ".done"
 """Says that a subset's folder is whole; it counts where no file is younger."""

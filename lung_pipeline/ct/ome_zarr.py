@@ -29,7 +29,7 @@ from lung_pipeline.ct.grid_attributes import attributes_of
 from lung_pipeline.ct.hounsfield import HIGHEST_HU, LOWEST_HU
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import GeometryError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 LABELS, FINDINGS, PROBABILITY = "labels", "findings", "probability"
 """Names below the image; the first is the specification's."""

@@ -24,9 +24,9 @@ from lung_pipeline.ct.hounsfield import AIR_HU, VoxelsHu
 from lung_pipeline.ct.shards import write_shards
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import GeometryError, StoreError
-from lung_pipeline.home import written_whole
 from lung_pipeline.remote.objects import objects_at
 from lung_pipeline.remote.places import is_remote, store_of
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer

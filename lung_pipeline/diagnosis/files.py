@@ -12,7 +12,7 @@ from pathlib import Path
 from lung_pipeline.annotations.csv_formulas import without_formulas
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.patient import Diagnosis
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 FINDINGS_CSV, DIAGNOSIS_JSON = "findings.csv", "diagnosis.json"
 """What is written."""

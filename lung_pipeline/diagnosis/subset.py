@@ -24,8 +24,9 @@ from lung_pipeline.diagnosis.stored_series import LookedAt, look_at
 from lung_pipeline.diagnosis.traces.surroundings import surroundings_table
 from lung_pipeline.diagnosis.traces.trace import AnnotatedNodule, TracedNodule, trace_table
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import Home, remove, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
+from lung_pipeline.writing import remove, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd

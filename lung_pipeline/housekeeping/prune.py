@@ -31,9 +31,10 @@ from pathlib import Path
 from lung_pipeline import locks
 from lung_pipeline.ct.subset import VOLUMES, series_with_volume
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import Home, folder_name, remove
+from lung_pipeline.home import Home, folder_name
 from lung_pipeline.housekeeping.listing import Listing, below, children, listing_of
 from lung_pipeline.tables import read_table
+from lung_pipeline.writing import remove
 
 UNCHANGED_S = 24 * 3600.0
 """Younger files stay: somebody may be about to name them."""

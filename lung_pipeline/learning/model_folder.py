@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lung_pipeline.errors import ModelError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 """The two files of a model folder."""

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lung_pipeline.errors import ModelError
-from lung_pipeline.home import written_whole
 from lung_pipeline.learning.epoch import Epoch
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.remote.copies import at_hand
 from lung_pipeline.remote.places import is_remote
+from lung_pipeline.writing import written_whole
 
 TENSORS, RECORD = "tensors.safetensors", "state.json"
 """The two files of a checkpoint."""

@@ -17,7 +17,8 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lung_pipeline.home import Home, folder_name, written_whole
+from lung_pipeline.home import Home, folder_name
+from lung_pipeline.writing import written_whole
 
 WEBHOOK_VARIABLE = "LUNG_PIPELINE_ALERT_WEBHOOK"
 """The environment variable with the address that alerts are posted to; empty: nowhere."""

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.errors import ModelError, StoreError
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.tracking.sets import ModelSet, key_of
 from lung_pipeline.tracking.version_tags import tag, tags_of
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lung_pipeline.errors import LungPipelineError
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
+from lung_pipeline.writing import written_whole
 
 KEY_FILE = "names.key"
 """Below the home: the key of its names. Without it nobody can tell what a name stands for."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lung_pipeline.home import Home, remove, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.locks import held, training_of
+from lung_pipeline.writing import remove, written_whole
 
 _RUN = "mlflow_run_id"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.errors import ModelError, SettingError, StoreError
 from lung_pipeline.evaluation.nightly.tolerances import Tolerances
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.orchestration.baselines import (
     FIRST_NIGHT,
     RENEWAL,
@@ -30,6 +30,7 @@ from lung_pipeline.orchestration.config import NightConfig, tolerances_of
 from lung_pipeline.orchestration.scoring import Tell, champion_evaluation, score_validation
 from lung_pipeline.tracking.names import CHAMPION
 from lung_pipeline.tracking.sets import ModelSet, set_of
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from lung_pipeline.evaluation.nightly.night import Night

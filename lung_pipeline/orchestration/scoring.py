@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.annotations.subset import candidates_fingerprint
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint as table_fingerprint
 from lung_pipeline.tracking.names import CHAMPION
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from lung_pipeline.diagnosis.findings import Finding

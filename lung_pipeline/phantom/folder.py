@@ -21,13 +21,13 @@ from pathlib import Path
 
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import written_whole
 from lung_pipeline.phantom.anatomy import Size
 from lung_pipeline.phantom.lidc_xml import make_xml
 from lung_pipeline.phantom.plan import ScanPlan, plan_scan
 from lung_pipeline.phantom.ratings import is_malignant
 from lung_pipeline.phantom.render import render
 from lung_pipeline.phantom.tables import HEADERS, Row, malignancies, rows_of
+from lung_pipeline.writing import written_whole
 
 XML_FOLDER = "LIDC-XML-only"
 """The name under which TCIA hands out the readers' XML."""

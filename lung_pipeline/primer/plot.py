@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lung_pipeline.home import written_whole
 from lung_pipeline.primer.neuron import FIRST_B, FIRST_W, PAIRS, Step, mean_squared_error, predict
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

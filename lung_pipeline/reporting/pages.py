@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from markupsafe import Markup

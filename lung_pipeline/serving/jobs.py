@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from lung_pipeline.errors import LungPipelineError, SettingError
-from lung_pipeline.home import remove
 from lung_pipeline.serving.job import (
     CANCELLED,
     DONE,
@@ -33,6 +32,7 @@ from lung_pipeline.serving.job import (
 from lung_pipeline.serving.receiving import left_s, receive_in_time, refuse_late
 from lung_pipeline.serving.room import disk_in_words, refuse_full_disk
 from lung_pipeline.serving.uploads import Request
+from lung_pipeline.writing import remove
 
 RunJob = Callable[[Job], Awaitable[None]]
 """Runs one job and moves it to its end; cancelled, it leaves nothing running."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from lung_pipeline.diagnosis.files import DIAGNOSIS_JSON, FINDINGS_CSV
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import remove
 from lung_pipeline.serving.wanted import Wanted
+from lung_pipeline.writing import remove
 
 if TYPE_CHECKING:
     from lung_pipeline.ct.volume import CtVolume

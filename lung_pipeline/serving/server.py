@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import Home, remove
+from lung_pipeline.home import Home
 from lung_pipeline.remote.scratch import scratch_folder
 from lung_pipeline.serving.app import make_app
 from lung_pipeline.serving.child import runner
 from lung_pipeline.serving.guards import LOOPBACK
 from lung_pipeline.serving.job import Limits
 from lung_pipeline.serving.jobs import Jobs
+from lung_pipeline.writing import remove
 
 SERVED = "served"
 """Below the home: the folders of servers, with what patients' scans they hold."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE, refuse_unknown_rule
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 ALONE = (".zip", ".mha", ".nii.gz", ".nii", ".nrrd")
 """Endings of files that are a scan by themselves; the longer before its own end."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.tracking.database import made_ready_alone, refuse_silent
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import HOME_VARIABLE, Home, checked_name, written_whole
+from lung_pipeline.home import HOME_VARIABLE, Home, checked_name
+from lung_pipeline.writing import written_whole
 
 
 def _everything_below(folder: Path) -> list[str]:

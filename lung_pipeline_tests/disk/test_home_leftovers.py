@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lung_pipeline import home, renaming
-from lung_pipeline.home import put_right, written_whole
+from lung_pipeline import renaming, writing
 from lung_pipeline.processes import lives, place
 from lung_pipeline.renaming import exchange
 from lung_pipeline.temporaries import (
@@ -23,6 +22,7 @@ from lung_pipeline.temporaries import (
     leftovers_below,
     temporary_beside,
 )
+from lung_pipeline.writing import put_right, written_whole
 
 DEAD_PID = 4_194_304
 """One more than the highest that Linux gives."""
@@ -41,7 +41,8 @@ def _names(folder: Path) -> list[str]:
 def _killed_while_writing(final: Path) -> str:
     """A process writes half of a file and is killed; returns the name that it left."""
     code = (
-        "import sys, time; from pathlib import Path; from lung_pipeline.home import written_whole\n"
+        "import sys, time; from pathlib import Path\n"
+        "from lung_pipeline.writing import written_whole\n"
         "with written_whole(Path(sys.argv[1])) as path:\n"
         "    path.write_text('half'); print(path.name, flush=True); time.sleep(600)"
     )
@@ -149,7 +150,7 @@ def test_folder_is_at_no_moment_without_its_final_name(
     def refuse(*_: object) -> None:
         raise AssertionError("the old folder stepped aside")
 
-    monkeypatch.setattr(home, "_step_aside", refuse)
+    monkeypatch.setattr(writing, "_step_aside", refuse)
     _write_folder(final, "second")
     assert (final / "file").read_text() == "second"
     assert _names(tmp_path) == ["crops"]
@@ -158,7 +159,7 @@ def test_folder_is_at_no_moment_without_its_final_name(
 def test_folder_is_replaced_where_names_cannot_be_exchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home, "exchange", lambda one, other: False)
+    monkeypatch.setattr(writing, "exchange", lambda one, other: False)
     for text in ("first", "second"):
         _write_folder(tmp_path / "crops", text)
     assert (tmp_path / "crops" / "file").read_text() == "second"

@@ -199,7 +199,8 @@ _WORK = textwrap.dedent(
     """
     import sys, time
     import dagster as dg
-    from lung_pipeline.home import Home, written_whole
+    from lung_pipeline.home import Home
+    from lung_pipeline.writing import written_whole
     from lung_pipeline.orchestration.launch import open_instance
     from lung_pipeline.orchestration.resources import HomeResource, TrackingResource
 

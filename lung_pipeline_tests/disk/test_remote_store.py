@@ -22,11 +22,12 @@ from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.store import is_current, open_volume, write_volume
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import LostStoreError, SettingError, StoreError
-from lung_pipeline.home import Home, remove, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.orchestration.launch import dagster_folder
 from lung_pipeline.remote.copies import at_hand, local_copy, worked_in
 from lung_pipeline.tables import read_origin, read_table, write_table
 from lung_pipeline.tracking.server import tracking_uri
+from lung_pipeline.writing import remove, written_whole
 
 pytestmark = pytest.mark.slow
 

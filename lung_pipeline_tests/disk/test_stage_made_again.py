@@ -24,8 +24,9 @@ from lung_pipeline.crops.store import CROPS, INDEX, SIGNATURES
 from lung_pipeline.crops.subset import crops_that_differ, make_crops
 from lung_pipeline.ct import store, subset
 from lung_pipeline.ct.subset import convert_volumes, list_raw
-from lung_pipeline.home import Home, remove
+from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table, write_table
+from lung_pipeline.writing import remove
 
 TABLES = ("raw_subset", "hu_volumes", "lidc_reads", "candidates")
 

@@ -17,7 +17,7 @@ import numpy as np
 from lung_pipeline.diagnosis.findings import Finding
 from lung_pipeline.diagnosis.steps.masks import FindingMask
 from lung_pipeline.errors import StoreError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 
 def write_masks(path: Path, findings: Sequence[Finding], masks: Sequence[FindingMask]) -> None:

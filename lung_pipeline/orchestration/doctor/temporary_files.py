@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from lung_pipeline.home import Home, put_right
+from lung_pipeline.home import Home
 from lung_pipeline.orchestration.doctor.ailment import Ailment
 from lung_pipeline.temporaries import leftovers_below
+from lung_pipeline.writing import put_right
 
 
 def find_temporary_files(home: Home) -> Iterator[Ailment]:

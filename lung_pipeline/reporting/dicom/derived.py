@@ -19,10 +19,10 @@ import numpy as np
 from lung_pipeline.ct.geometry import AxesChange, VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.volume import CtVolume
-from lung_pipeline.home import written_whole
 from lung_pipeline.reporting.dicom.identity import Identity
 from lung_pipeline.reporting.dicom.source import SourceSlices, place_on
 from lung_pipeline.reporting.dicom.uids import made_uid
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -16,13 +16,13 @@ from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.diagnosis.patient import Diagnosis
 from lung_pipeline.diagnosis.steps.masks import FindingMask
 from lung_pipeline.errors import SettingError
-from lung_pipeline.home import written_whole
 from lung_pipeline.reporting.dicom.derived import derived_slices, write_slices
 from lung_pipeline.reporting.dicom.identity import identity_named, no_identity, unnamed
 from lung_pipeline.reporting.dicom.nodules import making_of, nodules_of
 from lung_pipeline.reporting.dicom.seg import make_seg
 from lung_pipeline.reporting.dicom.source import SourceSlices, read_slices
 from lung_pipeline.reporting.dicom.sr import make_sr
+from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lung_pipeline.diagnosis.patient import RESEARCH_ONLY
 from lung_pipeline.errors import LungPipelineError
-from lung_pipeline.home import written_whole
+from lung_pipeline.writing import written_whole
 
 REFUSAL_JSON = "refusal.json"
 """The file's name."""

@@ -20,10 +20,11 @@ from lung_pipeline.evaluation.comparison.comparison import (
     MALIGNANCY_AUC_OF_FOUND,
     Comparison,
 )
-from lung_pipeline.home import Home, written_whole
+from lung_pipeline.home import Home
 from lung_pipeline.reporting.pages import write_page
 from lung_pipeline.reporting.scores.changed_crops import pictures_of
 from lung_pipeline.reporting.scores.comparison_words import NAMES, kind, lines, place, score
+from lung_pipeline.writing import written_whole
 
 RECORD, PAGE = "comparison.json", "comparison.html"
 

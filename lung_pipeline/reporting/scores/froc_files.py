@@ -17,9 +17,9 @@ from lung_pipeline.annotations.csv_formulas import without_formulas
 from lung_pipeline.ct.reading import sha256_of
 from lung_pipeline.evaluation.detection.froc_nodules import nodule_table
 from lung_pipeline.evaluation.detection.froc_scoring import ScoredDetections
-from lung_pipeline.home import written_whole
 from lung_pipeline.learning.resampling import CONFIDENCE
 from lung_pipeline.reporting.scores.froc_plot import froc_figure
+from lung_pipeline.writing import written_whole
 
 JSON_FILE, CURVE_FILE, PLOT_FILE, NODULES_FILE = (
     "froc.json",
