@@ -10,10 +10,13 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier, middle_of
 from lung_pipeline.crops.augmentation_draw import Augmentation
+from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
 from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep
 
 
@@ -42,6 +45,42 @@ def twice(step: DoubleConvolution, features: Tensor) -> Tensor:
 def upward(step: UpStep, features: Tensor, bridge: Tensor) -> Tensor:
     """Double the size and join what the way down saw."""
     return twice(step.convs, torch.cat([step.upsample(features), bridge], dim=1))
+
+
+class PlainBook(CropClassifier):
+    """The book's network, its layers called one after the other as torch has them."""
+
+    def features(self, crops_hu: Tensor) -> Tensor:
+        """Crops in HU to what the last block leaves of them."""
+        return self.backbone(self.tail(crops_hu)).flatten(1)
+
+
+class PlainResidual(ResidualClassifier):
+    """The residual network, in the same way."""
+
+    def features(self, crops_hu: Tensor) -> Tensor:
+        """Crops in HU to mean, maximum and middle of each channel."""
+        edge = (crops_hu.shape[-1] - self.field) // 2
+        middle = slice(edge, edge + self.field)
+        seen = self.backbone(self.stem(self.tail(crops_hu[..., middle, middle])))
+        return torch.cat((seen.mean((2, 3, 4)), seen.amax((2, 3, 4)), middle_of(seen)), dim=1)
+
+
+PLAIN = {
+    CropClassifier: PlainBook,
+    ResidualClassifier: PlainResidual,
+    MeanShortcut: nn.Sequential,
+    BatchNorm2d: nn.BatchNorm2d,
+    BatchNorm3d: nn.BatchNorm3d,
+}
+"""What stands for which part of ours: the same parameters, and torch's own way."""
+
+
+def made_plain(network: nn.Module) -> nn.Module:
+    """The network itself, each of its parts of a plain class now."""
+    for part in network.modules():
+        part.__class__ = PLAIN.get(type(part), type(part))
+    return network
 
 
 def changed(images: Tensor, drawn: Augmentation, *, mode: str = "bilinear") -> Tensor:

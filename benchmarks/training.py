@@ -59,7 +59,7 @@ from lung_pipeline.segmentation.samples import patch_samples
 from lung_pipeline.segmentation.settings import SegmentationSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from plain import PlainUNet, changed  # a script's neighbour, not a package
+from plain import PlainUNet, changed, made_plain  # a script's neighbour, not a package
 
 NUM_CROPS, NUM_REGIONS = 2_000, 200
 REPEATS, STEPS = 5, 12
@@ -192,7 +192,7 @@ def prepared(
         batches = partial(patch_samples, regions, settings, device)
         return network, unet_loss(settings), batches, lambda: None
     network, task, loss = on_crops(model, folder, settings, profile)
-    samples = CropSamples(task, settings, device)
+    samples = CropSamples(task, settings, device, network.field)
     return laid_out(network, device), loss, samples.epoch, lambda: samples.__exit__()
 
 
@@ -213,7 +213,7 @@ def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -
         network, task, loss = PlainUNet(), None, unet_loss(settings)
     else:
         network, task, loss = on_crops(model, folder, settings, profile)
-    network.to(device).train()
+    made_plain(network).to(device).train()
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=1e-4)
     speeds: dict[str, list[float]] = {"plain": [], "plain, unchanged samples": []}

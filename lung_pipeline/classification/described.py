@@ -108,6 +108,11 @@ class DescribingClassifier(CropNetwork):
         return model
 
     @property
+    def field(self) -> int:  # type: ignore[override]  # what is a number there is looked up here
+        """As of the eyes."""
+        return self.eyes.field
+
+    @property
     def last_block(self) -> nn.Module:
         """The last part of the eyes."""
         return self.eyes.last_block

@@ -9,13 +9,14 @@ names (``networks.py``).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
+from lung_pipeline.learning.first_layer import crops_convolved
 
 NUM_BLOCKS = 4
 """Each halves the crop: 32 x 48 x 48 becomes 2 x 3 x 3."""
@@ -35,6 +36,9 @@ class CropNetwork(nn.Module):
 
     head: nn.Linear
     """Features to two logits: not, and yes."""
+
+    field: int = CROP_SHAPE_IRC[1]
+    """Rows and columns of the crop's middle that are looked at; a crop may come with these only."""
 
     def features(self, crops_hu: Tensor) -> Tensor:
         """What is seen in a crop, (batch, number of features)."""
@@ -76,7 +80,11 @@ class Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, index, row, column) to (batch, out, and half of each size)."""
-        features = functional.relu(self.conv1(features))
+        return self.rest(self.conv1(features))
+
+    def rest(self, features: Tensor) -> Tensor:
+        """What comes behind the first convolution."""
+        features = functional.relu(features)
         return functional.max_pool3d(functional.relu(self.conv2(features)), 2)
 
 
@@ -100,7 +108,9 @@ class CropClassifier(CropNetwork):
 
     def features(self, crops_hu: Tensor) -> Tensor:
         """Crops in HU, (batch, 1, 32, 48, 48), to what the last block leaves of them, flat."""
-        return self.backbone(self.tail(crops_hu)).flatten(1)
+        first = cast("Block", self.backbone[0])
+        begun = first.rest(crops_convolved(self.tail, first.conv1, crops_hu))
+        return cast("Tensor", self.backbone[1:](begun).flatten(1))
 
 
 def fast_layout(model: nn.Module) -> None:

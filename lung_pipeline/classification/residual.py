@@ -12,8 +12,9 @@ Belongs here: the network only.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from torch.nn import functional
 
 from lung_pipeline.classification.network import CropNetwork, initialise, undecided_head
 from lung_pipeline.ct.geometry import Triple
+from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.first_layer import crops_convolved
 
 FIELD = 32
 """Rows and columns of the crop's middle that are looked at, and all its slices: 11 mm to each side
@@ -56,9 +59,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: Triple = ONCE) -> None:
         super().__init__()
         self.conv1 = _convolution(channels_in, channels_out, stride)
-        self.norm1 = nn.BatchNorm3d(channels_out)
+        self.norm1 = BatchNorm3d(channels_out)
         self.conv2 = _convolution(channels_out, channels_out)
-        self.norm2 = nn.BatchNorm3d(channels_out)
+        self.norm2 = BatchNorm3d(channels_out)
         self.excitation = SqueezeExcitation(channels_out)
         self.shortcut = _shortcut(channels_in, channels_out, stride)
 
@@ -98,9 +101,7 @@ class ResidualClassifier(CropNetwork):
             "field": field,
         }
         self.tail = nn.BatchNorm3d(1)
-        self.stem = nn.Sequential(
-            _convolution(1, stem, STEM_STRIDE), nn.BatchNorm3d(stem), nn.ReLU()
-        )
+        self.stem = nn.Sequential(_convolution(1, stem, STEM_STRIDE), BatchNorm3d(stem), nn.ReLU())
         stages = [ResidualBlock(stem, channels[0], FIRST_STRIDE)]
         for before, after in pairwise(channels):
             stages.append(ResidualBlock(before, after, STRIDE))
@@ -114,7 +115,9 @@ class ResidualClassifier(CropNetwork):
         rows, columns = (
             slice((size - self.field) // 2, (size + self.field) // 2) for size in crops_hu.shape[3:]
         )
-        seen = self.backbone(self.stem(self.tail(crops_hu[..., rows, columns])))
+        first = cast("nn.Conv3d", self.stem[0])
+        begun = crops_convolved(self.tail, first, crops_hu[..., rows, columns])
+        seen = self.backbone(self.stem[1:](begun))
         # With three stages: (batch, 64, 4, 4, 4).
         return torch.cat((seen.mean((2, 3, 4)), seen.amax((2, 3, 4)), middle_of(seen)), dim=1)
 
@@ -140,16 +143,27 @@ def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> 
     return nn.Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 
-def _shortcut(channels_in: int, channels_out: int, stride: Triple) -> nn.Module:
-    """The input itself, or where shapes differ its mean over what the stride passes over.
+class MeanShortcut(nn.Sequential):
+    """The mean over what a stride passes over, a 1 x 1 x 1 convolution, a batch norm.
 
-    Averaging first loses nothing, unlike a 1 x 1 convolution with a stride (He et al. 2018, arXiv
-    1812.01187, ResNet-D).
+    Averaging first loses nothing, unlike a 1 x 1 x 1 convolution with a stride (He et al. 2018,
+    arXiv 1812.01187, ResNet-D). Mean and convolution are one convolution with equal weights.
     """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: Triple) -> None:
+        conv = nn.Conv3d(channels_in, channels_out, 1, bias=False)
+        super().__init__(nn.AvgPool3d(stride), conv, BatchNorm3d(channels_out))
+        self.stride = stride
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, in, index, row, column) to (batch, out, and each size divided by the stride)."""
+        shares = cast("nn.Conv3d", self[1]).weight / math.prod(self.stride)
+        weight = shares.expand(-1, -1, *self.stride)
+        return cast("Tensor", self[2](functional.conv3d(features, weight, stride=self.stride)))
+
+
+def _shortcut(channels_in: int, channels_out: int, stride: Triple) -> nn.Module:
+    """The input itself, or where shapes differ what is nearest to it."""
     if stride == ONCE and channels_in == channels_out:
         return nn.Identity()
-    return nn.Sequential(
-        nn.AvgPool3d(stride) if stride != ONCE else nn.Identity(),
-        nn.Conv3d(channels_in, channels_out, 1, bias=False),
-        nn.BatchNorm3d(channels_out),
-    )
+    return MeanShortcut(channels_in, channels_out, stride)

@@ -20,21 +20,33 @@ from lung_pipeline.crops.loader import CropLoader
 from lung_pipeline.learning.seeds import seeded_for
 
 CropBatch = tuple[Tensor, ...]
-"""Crops in HU (batch, 1, 32, 48, 48) and labels (batch,). Where the task has it also what readers
-said (batch, n), and by how much each crop was made larger, as log2 of the factor (batch,)."""
+"""Crops in HU (batch, 1, 32, field, field) and labels (batch,). Where the task has it also what
+readers said (batch, n), and how much larger each crop was made, as log2 of the factor (batch,)."""
 
 
 class CropSamples:
     """The training crops of a task; to be closed, or used in a ``with`` statement."""
 
-    def __init__(self, task: Task, settings: CropSettings, device: torch.device) -> None:
-        """Nothing is read yet; ``AnnotationError`` where a group with a share has no crops."""
+    def __init__(
+        self, task: Task, settings: CropSettings, device: torch.device, field: int | None = None
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            task: which crops, and what is true of them.
+            settings: how many, and how they are changed.
+            device: where they are to be.
+            field: rows and columns of a crop's middle that are looked at; None: all.
+
+        Raises:
+            AnnotationError: a group with a share has no crops.
+        """
         truths = [torch.from_numpy(task.labels)]
         self._has_words = task.said is not None
         if task.said is not None:
             truths.append(torch.from_numpy(task.said).float())
         self._truths = [truth.to(device) for truth in truths]
-        self._settings, self._device = settings, device
+        self._settings, self._device, self._field = settings, device, field
         self._loader = CropLoader(
             task.crops,
             task.train,
@@ -61,4 +73,4 @@ class CropSamples:
             truths = [truth[chosen] for truth in self._truths]
             if self._has_words:
                 truths.append(torch.from_numpy(np.log2(drawn.scale)).float().to(self._device))
-            yield augmentation.apply(crops_hu, drawn), *truths
+            yield augmentation.apply(crops_hu, drawn, field=self._field), *truths

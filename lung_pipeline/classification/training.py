@@ -49,7 +49,7 @@ def train_classifier(
     """
     device = pick_device(settings.device)
     fast_layout(model.to(device))
-    with CropSamples(task, settings, device) as samples:
+    with CropSamples(task, settings, device, model.field) as samples:
         return fit(
             model,
             settings.schedule(),

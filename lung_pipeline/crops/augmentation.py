@@ -32,15 +32,19 @@ __all__ = ["Augmentation", "apply", "draw", "from_json"]
 
 
 @overload
-def apply(images_hu: Tensor, augmentation: Augmentation) -> Tensor: ...
+def apply(images_hu: Tensor, augmentation: Augmentation, *, field: int | None = ...) -> Tensor: ...
 @overload
 def apply(
-    images_hu: Tensor, augmentation: Augmentation, masks: Tensor
+    images_hu: Tensor, augmentation: Augmentation, masks: Tensor, *, field: int | None = ...
 ) -> tuple[Tensor, Tensor]: ...
 
 
 def apply(
-    images_hu: Tensor, augmentation: Augmentation, masks: Tensor | None = None
+    images_hu: Tensor,
+    augmentation: Augmentation,
+    masks: Tensor | None = None,
+    *,
+    field: int | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Resample each sample with its mask, then add noise to the image.
 
@@ -49,6 +53,8 @@ def apply(
             (batch, slice, row, column), whose order is mirrored and which are not resampled.
         augmentation: drawn for as many samples.
         masks: of crops in their shape; of patches, the middle slice's (batch, 1, row, column).
+        field: rows and columns of the middle that are wanted, as many as there are or an even
+            number fewer; None: all. What comes into them from outside is not lost.
 
     Returns:
         The images as float32, with the masks, in their own type, where there are any. Where
@@ -59,11 +65,11 @@ def apply(
     """
     _refuse_misfit(images_hu, augmentation)
     with torch.no_grad():
-        moved = _moved(images_hu.float(), augmentation, is_mask=False)
+        moved = _moved(images_hu.float(), augmentation, field, is_mask=False)
         noisy = _with_noise(moved, augmentation)
         if masks is None:
             return noisy
-        marks = _moved(masks.float(), augmentation, is_mask=True)
+        marks = _moved(masks.float(), augmentation, field, is_mask=True)
         return noisy, marks.to(masks.dtype)
 
 
@@ -79,19 +85,28 @@ def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation) -> None:
         )
 
 
-def _moved(images: Tensor, augmentation: Augmentation, *, is_mask: bool) -> Tensor:
+def _moved(
+    images: Tensor, augmentation: Augmentation, field: int | None, *, is_mask: bool
+) -> Tensor:
     """Everything but noise."""
     is_crop = images.ndim == 5
     slices = images[:, 0] if is_crop else images  # (batch, index, row, column)
-    of_slices = augmentation.source_positions(0, slices.shape[1], is_scaled=is_crop)
-    slices = _along(slices, 1, of_slices, is_mask=is_mask)
     if augmentation.is_turned:
-        slices = _in_plane(slices, augmentation, is_mask=is_mask)
+        slices = _in_plane(slices, augmentation, field, is_mask=is_mask)
     else:
         for axis in (1, 2):
             positions = augmentation.source_positions(axis, slices.shape[axis + 1])
             slices = _along(slices, axis + 1, positions, is_mask=is_mask)
+        rows, columns = (_middle(size, field) for size in slices.shape[2:])
+        slices = slices[:, :, rows, columns]
+    of_slices = augmentation.source_positions(0, slices.shape[1], is_scaled=is_crop)
+    slices = _along(slices, 1, of_slices, is_mask=is_mask)
     return slices[:, None] if is_crop else slices
+
+
+def _middle(size: int, field: int | None) -> slice:
+    edge = 0 if field is None else (size - field) // 2
+    return slice(edge, size - edge)
 
 
 def _along(slices: Tensor, dim: int, positions: Floats, *, is_mask: bool) -> Tensor:
@@ -126,11 +141,14 @@ def _beside(values: npt.NDArray[Any], slices: Tensor, dim: int) -> Tensor:
     return torch.from_numpy(values).to(slices.device).reshape(shape)
 
 
-def _in_plane(slices: Tensor, augmentation: Augmentation, *, is_mask: bool) -> Tensor:
+def _in_plane(
+    slices: Tensor, augmentation: Augmentation, field: int | None, *, is_mask: bool
+) -> Tensor:
     """Resample rows and columns together; all slices of a sample take the same way."""
+    rows, columns = (_middle(size, field) for size in slices.shape[2:])
     return functional.grid_sample(
         slices,
-        _plane_grid(augmentation, slices),
+        _plane_grid(augmentation, slices)[:, rows, columns],
         mode="nearest" if is_mask else "bilinear",
         padding_mode="zeros" if is_mask else "border",
         align_corners=False,

@@ -61,7 +61,7 @@ class TrainingState:
         """The state before the first step."""
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            learning, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            learning, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
         )
         average = None
         if schedule.average_decay:

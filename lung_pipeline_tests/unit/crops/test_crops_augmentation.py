@@ -224,3 +224,15 @@ def test_drawn_samples_of_one_crop_all_differ() -> None:
 def test_augmentation_of_another_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="3 samples, but 2 were drawn for"):
         augmentation.apply(_random(3), _done(2))
+
+
+@pytest.mark.parametrize("angle", [0, 17])
+def test_a_field_is_the_middle_of_what_the_whole_crop_becomes(angle: float) -> None:
+    """What is shifted into it from outside is not lost."""
+    crops_hu, masks = _random(2), torch.ones(2, 1, *SMALL, dtype=torch.bool)
+    done = _done(2, mirror=(-1, 1, -1), shift=(1.5, -3, 2.25), scale=1.2, angle=angle)
+    whole = augmentation.apply(crops_hu, done, masks)
+    field = augmentation.apply(crops_hu, done, masks, field=5)
+    for one, other in zip(field, whole, strict=True):
+        assert one.shape == (2, 1, 9, 5, 5)
+        torch.testing.assert_close(one, other[..., 3:8, 3:8])

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that are ours for speed alone give what torch's own give, gradients and statistics too."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lung_pipeline.classification.network import CropClassifier, CropNetwork
+from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier
+from lung_pipeline.learning import batch_norm, first_layer
+from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
+from lung_pipeline.learning.first_layer import crops_convolved, pictures_convolved
+
+FEW, MANY = 4, 16
+"""Channels of float32 that go by lanes, and that torch takes itself."""
+
+
+def _noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 300 - 600
+
+
+def _unlike(norm: nn.Module) -> nn.Module:
+    """With scales and shifts that are neither 1 nor 0."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.5)
+    return norm
+
+
+def _assert_alike(ours: nn.Module, theirs: nn.Module, found: Tensor, expected: Tensor) -> None:
+    """Values, and after a backward pass the gradients of parameters, and the running statistics."""
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
+    for out in (found, expected):
+        weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view(out.shape)
+        (out * weights).sum().backward()
+    pairs = zip(ours.named_parameters(), theirs.named_parameters(), strict=True)
+    for (name, one), (_, other) in pairs:
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-9, rtol=1e-7, msg=name)
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "shape", "layout"),
+    [
+        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 8, 16), torch.channels_last),
+        (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 2, 8, 16), torch.channels_last_3d),
+        (BatchNorm3d, nn.BatchNorm3d, (3, MANY, 2, 8, 16), torch.channels_last_3d),
+        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 8, 16), torch.contiguous_format),
+        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 5, 7), torch.channels_last),
+        (BatchNorm2d, nn.BatchNorm2d, (3, 3, 8, 16), torch.channels_last),
+    ],
+)
+@pytest.mark.parametrize("is_training", [True, False])
+def test_batch_norm_is_torchs(
+    ours: type[nn.Module],
+    theirs: type[nn.Module],
+    shape: tuple[int, ...],
+    layout: torch.memory_format,
+    monkeypatch: pytest.MonkeyPatch,
+    is_training: bool,
+) -> None:
+    monkeypatch.setattr(batch_norm, "FEW_BYTES", FEW * 8)  # float64, so that rounding hides nothing
+    one, other = (_unlike(kind(shape[1])).double().train(is_training) for kind in (ours, theirs))
+    given = [_noise(*shape).double().contiguous(memory_format=layout) for _ in range(2)]
+    for _ in range(2):  # the second time the running statistics are no longer 0 and 1
+        results = [
+            norm(values.requires_grad_()) for norm, values in zip((one, other), given, strict=True)
+        ]
+    assert results[0].stride() == results[1].stride()
+    _assert_alike(one, other, results[0], results[1])
+    torch.testing.assert_close(given[0].grad, given[1].grad, atol=1e-9, rtol=1e-7)
+
+
+def test_few_channels_go_by_lanes_and_keep_more_of_their_precision() -> None:
+    """Of eight channels in bfloat16, what torch's own loses in summing is not lost."""
+    values = _noise(8, 8, 4, 32, 32).bfloat16().contiguous(memory_format=torch.channels_last_3d)
+    assert batch_norm._lines_of(BatchNorm3d(8), values) is not None
+    exact = nn.BatchNorm3d(8).double()
+    expected = exact(values.double()).detach()
+    apart = []
+    for kind in (BatchNorm3d, nn.BatchNorm3d):
+        norm = kind(8)
+        apart.append((norm(values).double() - expected).abs().max().item())
+        torch.testing.assert_close(norm.running_var.double(), exact.running_var, rtol=1e-4, atol=0)
+    assert apart[0] <= apart[1] < 0.02
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_first_layer_of_pictures_is_batch_norm_and_convolution(is_training: bool) -> None:
+    norm, conv = nn.BatchNorm2d(7), nn.Conv2d(7, 5, 3, padding=1)
+    both = nn.ModuleList([_unlike(norm), conv]).double().train(is_training)
+    plain = nn.Sequential(nn.BatchNorm2d(7), nn.Conv2d(7, 5, 3, padding=1)).double()
+    plain.load_state_dict(both.state_dict())
+    plain.train(is_training)
+    pictures = _noise(3, 7, 6, 10).double()
+    _assert_alike(both, plain, pictures_convolved(norm, conv, pictures), plain(pictures))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_training: bool) -> None:
+    def layers() -> tuple[nn.BatchNorm3d, nn.Conv3d]:
+        return nn.BatchNorm3d(1), nn.Conv3d(1, 5, 3, stride=(stride, 1, 1), padding=1)
+
+    norm, conv = layers()
+    both = nn.ModuleList([_unlike(norm), conv]).double().train(is_training)
+    plain = nn.Sequential(*layers()).double()
+    plain.load_state_dict(both.state_dict())
+    plain.train(is_training)
+    crops = _noise(3, 1, 6, 5, 8).double()
+    _assert_alike(both, plain, crops_convolved(norm, conv, crops), plain(crops))
+
+
+def test_a_frozen_first_batch_norm_stays_as_it_is() -> None:
+    norm, conv = nn.BatchNorm3d(1).eval(), nn.Conv3d(1, 5, 3, padding=1)
+    crops_convolved(norm, conv, _noise(2, 1, 4, 4, 4))
+    assert norm.running_mean is not None
+    assert norm.running_mean.tolist() == [0.0]
+    assert int(cast(Tensor, norm.num_batches_tracked)) == 0
+
+
+@pytest.mark.parametrize("stride", [(1, 2, 2), (2, 2, 2), (1, 1, 1)])
+def test_shortcut_is_mean_convolution_and_batch_norm(stride: tuple[int, int, int]) -> None:
+    ours = MeanShortcut(4, 6, stride).double()
+    plain = nn.Sequential(*MeanShortcut(4, 6, stride)).double()
+    plain.load_state_dict(ours.state_dict())
+    features = _noise(2, 4, 4, 6, 8).double()
+    _assert_alike(ours, plain, ours(features), plain(features))
+
+
+@pytest.mark.parametrize("kind", [CropClassifier, ResidualClassifier])
+def test_first_layer_is_used_by_the_networks_over_crops(
+    kind: type[CropNetwork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a gradient of the voxels: nobody needs it, and it costs a sixth of a step."""
+    wanted = []
+    whole = first_layer._convolved
+
+    def seen(pictures: Tensor, weight: Tensor, conv: nn.Module) -> Tensor:
+        wanted.append((pictures.requires_grad, weight.requires_grad))
+        return whole(pictures, weight, cast(nn.Conv3d, conv))
+
+    monkeypatch.setattr(first_layer, "_convolved", seen)
+    kind()(_noise(2, 1, 32, 48, 48))
+    assert wanted == [(False, True)]
