@@ -6,8 +6,9 @@ and calcification. Malignant or not follows from these few numbers alone, by one
 that a judgement can be read. A thousand nodules are few to learn a judgement from, but each has
 five characteristics, and what a spike looks like is learned from all of them (docs/results.md).
 
-A concept bottleneck (Koh et al. 2020, arXiv 2007.04612); of lung nodules with LIDC's
-characteristics: HSCNN (Shen et al. 2019, arXiv 1806.00712).
+A concept bottleneck whose judgement does not teach the eyes (Koh et al. 2020, arXiv 2007.04612,
+where that is called sequential); of lung nodules with LIDC's characteristics: HSCNN (Shen et al.
+2019, arXiv 1806.00712).
 
 Belongs here: the network and its loss. Does not belong here: what the readers said
 (``annotations/characteristics.py``).
@@ -130,9 +131,10 @@ class DescribingClassifier(CropNetwork):
                 told is the crop's own size then; what is judged is the nodule's, as it was.
         """
         told = self.features(crops_hu)
-        logits = self.head(
-            self.steepness * (told if grown is None else told - self._as_size(grown))
-        )
+        own = told if grown is None else told - self._as_size(grown)
+        # The judgement learns from what is told and does not bend it: words that it bent said
+        # less of the nodule, and labels of the training nodules by heart (docs/results.md).
+        logits = self.head(self.steepness * own.detach())
         return torch.cat((logits, told), dim=1) if self.training else logits
 
     def larger(self, said: Tensor, grown: Tensor) -> Tensor:

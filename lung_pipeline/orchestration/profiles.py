@@ -52,10 +52,10 @@ LAPTOP: Profile = {
         "learning_rate": 2e-3,
     },
     "malignancy_model": {
-        "epochs": 8,
+        "epochs": 16,
         "steps_per_epoch": 100,
         "batch_size": 32,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "average_decay": 0.98,
         "depth": 3,
         "malignant_share": 0.45,

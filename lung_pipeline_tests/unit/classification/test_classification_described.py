@@ -104,6 +104,24 @@ def test_it_judges_by_its_words_alone() -> None:
     torch.testing.assert_close(logits, torch.tensor([[0.0, 0.2 * STEEPNESS]] * 2))
 
 
+def test_its_judgement_does_not_bend_its_words() -> None:
+    """Right words and a wrong label: only the judgement has something to learn."""
+    model = _model(size=[1, 3]).train()
+    with torch.no_grad():
+        model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
+        said = model.features(_noise(2))
+    # Statistics of a batch are the same in both passes, so each word is as said.
+    batch = (_noise(2), torch.tensor([0, 1]), said, NOT_GROWN)
+    describing_loss(model, batch, 4.0).backward()
+    assert model.head.weight.grad is not None
+    assert model.head.weight.grad.any()
+    assert not any(
+        parameter.grad is not None and parameter.grad.any()
+        for name, parameter in model.named_parameters()
+        if not name.startswith("head")
+    )
+
+
 def _telling(told: list[list[float]]) -> DescribingClassifier:
     """A model of the size and the texture that tells the same of any crops; its judgement is the
     size, its units are halves of a doubling."""
