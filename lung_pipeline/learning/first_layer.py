@@ -27,7 +27,7 @@ Norm = nn.BatchNorm2d | nn.BatchNorm3d
 
 
 def pictures_convolved(norm: nn.BatchNorm2d, conv: nn.Conv2d, pictures: Tensor) -> Tensor:
-    """``conv(norm(pictures))``, fast where the pictures want no gradient.
+    """``conv(norm(pictures))``, fast where weights learn and pictures want no gradient.
 
     Args:
         norm: on the pictures' channels; in training mode its running statistics are brought on.
@@ -37,7 +37,7 @@ def pictures_convolved(norm: nn.BatchNorm2d, conv: nn.Conv2d, pictures: Tensor) 
     Returns:
         (batch, out, row, column), channels last in memory.
     """
-    if pictures.requires_grad:
+    if not _is_learning(pictures):
         return cast("Tensor", conv(norm(pictures)))
     normal = _normal(norm, pictures)
     here = normal.new_ones(len(normal), 1, *normal.shape[2:])
@@ -47,7 +47,7 @@ def pictures_convolved(norm: nn.BatchNorm2d, conv: nn.Conv2d, pictures: Tensor) 
 
 
 def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Tensor:
-    """``conv(norm(crops))``, fast where the crops want no gradient.
+    """``conv(norm(crops))``, fast where weights learn and crops want no gradient.
 
     Args:
         norm: on one channel; in training mode its running statistics are brought on.
@@ -57,7 +57,7 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
     Returns:
         (batch, out, index / stride, row, column), channels last in memory.
     """
-    if crops.requires_grad:
+    if not _is_learning(crops):
         return cast("Tensor", conv(norm(crops)))
     slices = _normal(norm, crops)[:, 0]
     batch, depth, rows, columns = slices.shape
@@ -72,6 +72,11 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
     weight = torch.cat([of_slices * norm.weight, of_slices * norm.bias], dim=1)
     out = _convolved(pictures, weight, conv)
     return out.movedim(1, -1).reshape(batch, -1, rows, columns, len(weight)).movedim(-1, 1)
+
+
+def _is_learning(images: Tensor) -> bool:
+    """Weights want gradients and images do not; who only looks has no gradient to save."""
+    return torch.is_grad_enabled() and not images.requires_grad
 
 
 def _convolved(pictures: Tensor, weight: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
