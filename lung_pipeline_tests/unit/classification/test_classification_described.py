@@ -109,7 +109,7 @@ def test_its_judgement_does_not_bend_its_words() -> None:
     model = _model(size=[1, 3]).train()
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
-        said = model.features(_noise(2))
+    said = model.features(_noise(2)).detach()
     # Statistics of a batch are the same in both passes, so each word is as said.
     batch = (_noise(2), torch.tensor([0, 1]), said, NOT_GROWN)
     describing_loss(model, batch, 4.0).backward()
