@@ -60,8 +60,9 @@ class TrainingState:
     def begin(cls, model: nn.Module, schedule: Schedule) -> TrainingState:
         """The state before the first step."""
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # Not the fused one: it goes wrong, without a word, on moments that a checkpoint gave back.
         optimizer = torch.optim.AdamW(
-            learning, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+            learning, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         average = None
         if schedule.average_decay:
