@@ -7,7 +7,7 @@ Pixels that lie side by side are therefore taken as more channels, ``LANES`` in 
 found of the same channel is put together. The result is the same but for rounding (batch norm:
 Ioffe and Szegedy 2015, arXiv 1502.03167).
 
-Belongs here: that, as modules which take the place of torch's. Does not belong here: a batch norm
+Belongs here: that, as a module which takes the place of torch's. Does not belong here: a batch norm
 and the first convolution in one (``first_layer.py``).
 """
 
@@ -26,15 +26,6 @@ FEW_BYTES = 16
 """Of the channels of one pixel, at most; from twice as many on torch's own way is as fast."""
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """``torch.nn.BatchNorm2d``, with its parameters and results."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(batch, channel, row, column) to the same shape."""
-        lines = _lines_of(self, features)
-        return super().forward(features) if lines is None else _normalised(self, features, lines)
-
-
 class BatchNorm3d(nn.BatchNorm3d):
     """``torch.nn.BatchNorm3d``, with its parameters and results."""
 
@@ -44,10 +35,7 @@ class BatchNorm3d(nn.BatchNorm3d):
         return super().forward(features) if lines is None else _normalised(self, features, lines)
 
 
-_Norm = BatchNorm2d | BatchNorm3d
-
-
-def _lines_of(norm: _Norm, features: Tensor) -> Tensor | None:
+def _lines_of(norm: BatchNorm3d, features: Tensor) -> Tensor | None:
     """The same memory as (1, LANES, number of lines, 1); None where torch's own way is taken."""
     if not norm.training or features.device.type != "cpu" or torch.compiler.is_compiling():
         return None
@@ -59,7 +47,7 @@ def _lines_of(norm: _Norm, features: Tensor) -> Tensor | None:
     return last.reshape(1, -1, 1, LANES).permute(0, 3, 1, 2)
 
 
-def _normalised(norm: _Norm, features: Tensor, lines: Tensor) -> Tensor:
+def _normalised(norm: BatchNorm3d, features: Tensor, lines: Tensor) -> Tensor:
     out, mean, variance = _OnLines.apply(  # type: ignore[no-untyped-call]  # torch's stub
         lines, norm.weight, norm.bias, norm.eps
     )
@@ -69,7 +57,7 @@ def _normalised(norm: _Norm, features: Tensor, lines: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _remember(norm: _Norm, mean: Tensor, variance: Tensor, pixels: int) -> None:
+def _remember(norm: BatchNorm3d, mean: Tensor, variance: Tensor, pixels: int) -> None:
     """Running statistics as torch keeps them: of the variance the unbiased estimate."""
     if norm.running_mean is None or norm.running_var is None or norm.momentum is None:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network's first batch norm and its first convolution, as one convolution of the picture.
+"""A crop network's first batch norm and its first convolution, as one convolution.
 
 The networks learn the scale of HU by a batch norm on the input. Learned like any other, it asks the
 convolution behind it for a gradient of every voxel, which training does not need: its scale and
@@ -22,28 +22,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-Norm = nn.BatchNorm2d | nn.BatchNorm3d
-
-
-def pictures_convolved(norm: nn.BatchNorm2d, conv: nn.Conv2d, pictures: Tensor) -> Tensor:
-    """``conv(norm(pictures))``, fast where weights learn and pictures want no gradient.
-
-    Args:
-        norm: on the pictures' channels; in training mode its running statistics are brought on.
-        conv: 3 x 3, padded by 1, without a stride.
-        pictures: (batch, channel, row, column).
-
-    Returns:
-        (batch, out, row, column), channels last in memory.
-    """
-    if not _is_learning(pictures):
-        return cast("Tensor", conv(norm(pictures)))
-    normal = _normal(norm, pictures)
-    here = normal.new_ones(len(normal), 1, *normal.shape[2:])
-    weight = conv.weight * norm.weight[:, None, None]
-    shift = (conv.weight * norm.bias[:, None, None]).sum(1, keepdim=True)
-    return _convolved(torch.cat([normal, here], dim=1), torch.cat([weight, shift], dim=1), conv)
 
 
 def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Tensor:
@@ -79,13 +57,13 @@ def _is_learning(images: Tensor) -> bool:
     return torch.is_grad_enabled() and not images.requires_grad
 
 
-def _convolved(pictures: Tensor, weight: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
+def _convolved(pictures: Tensor, weight: Tensor, conv: nn.Conv3d) -> Tensor:
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     return functional.conv2d(pictures, weight, conv.bias, padding=1)
 
 
 @torch.no_grad()
-def _normal(norm: Norm, images: Tensor) -> Tensor:
+def _normal(norm: nn.BatchNorm3d, images: Tensor) -> Tensor:
     """With a mean of 0 and a variance of 1 in each channel, in the type that is computed in."""
     if norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)

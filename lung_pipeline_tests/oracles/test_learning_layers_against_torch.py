@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from lung_pipeline.classification.network import CropClassifier, CropNetwork
 from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier
 from lung_pipeline.learning import batch_norm, first_layer
-from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
-from lung_pipeline.learning.first_layer import crops_convolved, pictures_convolved
+from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.first_layer import crops_convolved
 
 FEW, MANY = 4, 16
 """Channels of float32 that go by lanes, and that torch takes itself."""
@@ -48,12 +48,11 @@ def _assert_alike(ours: nn.Module, theirs: nn.Module, found: Tensor, expected: T
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape", "layout"),
     [
-        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 8, 16), torch.channels_last),
         (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 2, 8, 16), torch.channels_last_3d),
         (BatchNorm3d, nn.BatchNorm3d, (3, MANY, 2, 8, 16), torch.channels_last_3d),
-        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 8, 16), torch.contiguous_format),
-        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 5, 7), torch.channels_last),
-        (BatchNorm2d, nn.BatchNorm2d, (3, 3, 8, 16), torch.channels_last),
+        (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 2, 8, 16), torch.contiguous_format),
+        (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 3, 5, 7), torch.channels_last_3d),
+        (BatchNorm3d, nn.BatchNorm3d, (3, 3, 2, 8, 16), torch.channels_last_3d),
     ],
 )
 @pytest.mark.parametrize("is_training", [True, False])
@@ -89,17 +88,6 @@ def test_few_channels_go_by_lanes_and_keep_more_of_their_precision() -> None:
         apart.append((norm(values).double() - expected).abs().max().item())
         torch.testing.assert_close(norm.running_var.double(), exact.running_var, rtol=1e-4, atol=0)
     assert apart[0] <= apart[1] < 0.02
-
-
-@pytest.mark.parametrize("is_training", [True, False])
-def test_first_layer_of_pictures_is_batch_norm_and_convolution(is_training: bool) -> None:
-    norm, conv = nn.BatchNorm2d(7), nn.Conv2d(7, 5, 3, padding=1)
-    both = nn.ModuleList([_unlike(norm), conv]).double().train(is_training)
-    plain = nn.Sequential(nn.BatchNorm2d(7), nn.Conv2d(7, 5, 3, padding=1)).double()
-    plain.load_state_dict(both.state_dict())
-    plain.train(is_training)
-    pictures = _noise(3, 7, 6, 10).double()
-    _assert_alike(both, plain, pictures_convolved(norm, conv, pictures), plain(pictures))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
