@@ -61,9 +61,10 @@ def apply(
         nothing is to be done they are the tensors given; those are never changed.
 
     Raises:
+        ValueError: drawn for another number of samples, or a field that has no middle.
         SettingError: slices of a patch are to be shifted.
     """
-    _refuse_misfit(images_hu, augmentation)
+    _refuse_misfit(images_hu, augmentation, field)
     with torch.no_grad():
         moved = _moved(images_hu.float(), augmentation, field, is_mask=False)
         noisy = _with_noise(moved, augmentation)
@@ -73,9 +74,12 @@ def apply(
         return noisy, marks.to(masks.dtype)
 
 
-def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation) -> None:
+def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation, field: int | None) -> None:
     if len(images_hu) != len(augmentation):
         raise ValueError(f"{len(images_hu)} samples, but {len(augmentation)} were drawn for")
+    edges = [] if field is None else [size - field for size in images_hu.shape[-2:]]
+    if any(edge < 0 or edge % 2 for edge in edges):
+        raise ValueError(f"no middle of {field} pixels in {tuple(images_hu.shape[-2:])}")
     if images_hu.ndim == 4 and augmentation.shift_irc[:, 0].any():
         raise SettingError(
             value=f"up to {np.abs(augmentation.shift_irc[:, 0]).max():.3g} slices",

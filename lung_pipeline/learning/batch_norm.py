@@ -2,7 +2,8 @@
 """Batch norms that are fast on a CPU where channels are few.
 
 torch works through the channels of one pixel at a time, and eight channels in bfloat16 fill a
-quarter of a vector of the processor, which takes five times the time it need (docs/results.md).
+quarter of a vector of the processor, which takes five times as long as it need
+(docs/results.md).
 Pixels that lie side by side are therefore taken as more channels, ``LANES`` in all, and what is
 found of the same channel is put together. The result is the same but for rounding (batch norm:
 Ioffe and Szegedy 2015, arXiv 1502.03167).
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 LANES = 256
-"""Channels of as many pixels as make this number, together; more brought nothing."""
+"""Channels of as many pixels as make this number, together."""
 
 FEW_BYTES = 16
 """Of the channels of one pixel, at most; from twice as many on torch's own way is as fast."""

@@ -9,8 +9,7 @@ the weight of a second picture, which is 1 where there are voxels. The result is
 rounding.
 
 Slices of a crop are taken as channels of pictures, since oneDNN has no good way for a convolution
-in three dimensions that begins with one channel. With both a step of the residual network takes a
-sixth less time (docs/results.md).
+in three dimensions that begins with one channel. What each brought is in docs/results.md.
 
 Belongs here: that. Does not belong here: other layers.
 """
@@ -25,7 +24,10 @@ from torch.nn import functional
 
 
 def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Tensor:
-    """``conv(norm(crops))``, fast where weights learn and crops want no gradient.
+    """``conv(norm(crops))``, fast in training where crops want no gradient.
+
+    A network in evaluation mode always goes the plain way: whoever looks, with gradients or
+    without, gets the same to the bit.
 
     Args:
         norm: on one channel; in training mode its running statistics are brought on.
@@ -35,7 +37,7 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
     Returns:
         (batch, out, index / stride, row, column), channels last in memory.
     """
-    if not _is_learning(crops):
+    if not conv.training or crops.requires_grad:
         return cast("Tensor", conv(norm(crops)))
     slices = _normal(norm, crops)[:, 0]
     batch, depth, rows, columns = slices.shape
@@ -50,11 +52,6 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
     weight = torch.cat([of_slices * norm.weight, of_slices * norm.bias], dim=1)
     out = _convolved(pictures, weight, conv)
     return out.movedim(1, -1).reshape(batch, -1, rows, columns, len(weight)).movedim(-1, 1)
-
-
-def _is_learning(images: Tensor) -> bool:
-    """Weights want gradients and images do not; who only looks has no gradient to save."""
-    return torch.is_grad_enabled() and not images.requires_grad
 
 
 def _convolved(pictures: Tensor, weight: Tensor, conv: nn.Conv3d) -> Tensor:

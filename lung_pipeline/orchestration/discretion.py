@@ -19,6 +19,7 @@ import dagster as dg
 
 from lung_pipeline.errors import LungPipelineError, StoreError
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration.names_key import names_key
 from lung_pipeline.orchestration.private_names import PrivateNames, private_names
 
 _Arguments = ParamSpec("_Arguments")
@@ -38,6 +39,7 @@ def discreet(compute: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         context, home = given.get("context"), _home_of(given)
         subset = context.partition_key if context and context.has_partition_key else None
         log = context.log if context else None
+        names_key(home)  # without it nothing could be told, not even what is wrong with it
         # Before, for errors and log lines; again after, since the step itself makes tables.
         before = _Lines(home, subset)
         if log:
@@ -47,7 +49,7 @@ def discreet(compute: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Re
         except Exception as error:
             try:
                 names = private_names(home, subset)
-            except (OSError, LungPipelineError) as unread:
+            except Exception as unread:  # whatever it is: nobody knows whom the error names
                 raise _untold(error, unread, home) from None
             _clean(error, names)
             raise

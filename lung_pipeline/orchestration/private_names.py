@@ -9,13 +9,12 @@ of the home, so that nobody without the home can try numbers until one fits (HMA
 Names that are public or made by a machine stay: LIDC's patients and DICOM's UIDs.
 
 Belongs here: which names, and replacing them in a text. Does not belong here: what Dagster records
-(``discretion.py``).
+(``discretion.py``), and the key (``names_key.py``).
 """
 
 import hashlib
 import hmac
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +22,7 @@ from pathlib import Path
 
 from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.home import Home
-from lung_pipeline.writing import written_whole
-
-KEY_FILE = "names.key"
-"""Below the home: the key of its names. Without it nobody can tell what a name stands for."""
+from lung_pipeline.orchestration.names_key import names_key
 
 _PUBLIC = re.compile(
     r"(LIDC-IDRI|PHANTOM)-\d{4}"
@@ -150,7 +146,7 @@ def private_names(home: Home, subset: str | None) -> PrivateNames:
     if subset is not None:
         found |= set(_parts_of_paths(home.raw / subset))
     told = {name for name in found if name and not is_public(name)}
-    return PrivateNames(frozenset(told), _key(home), str(home.root))
+    return PrivateNames(frozenset(told), names_key(home), str(home.root))
 
 
 def _patients_in_tables(home: Home) -> Iterator[str]:
@@ -194,16 +190,6 @@ def _with_stem(name: str) -> Iterable[str]:
     """A file's name, and what it is without its ending: a series may be called so."""
     stem = re.sub(r"(\.nii\.gz|\.[A-Za-z]{1,5})$", "", name)
     return (name, stem)
-
-
-def _key(home: Home) -> bytes:
-    path = home.root / KEY_FILE
-    if not path.is_file():
-        with written_whole(path) as temporary:
-            temporary.write_text(secrets.token_hex(32) + "\n")
-            temporary.chmod(0o600)
-    # Two that made it at once read the one that was written last.
-    return bytes.fromhex(path.read_text().strip())
 
 
 def names_behind(home: Home, stand_ins: Iterable[str]) -> dict[str, list[str]]:

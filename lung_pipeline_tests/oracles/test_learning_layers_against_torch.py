@@ -91,16 +91,17 @@ def test_few_channels_go_by_lanes_and_keep_more_of_their_precision() -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("is_training", [True, False])
-def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_training: bool) -> None:
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_frozen: bool) -> None:
     def layers() -> tuple[nn.BatchNorm3d, nn.Conv3d]:
         return nn.BatchNorm3d(1), nn.Conv3d(1, 5, 3, stride=(stride, 1, 1), padding=1)
 
     norm, conv = layers()
-    both = nn.ModuleList([_unlike(norm), conv]).double().train(is_training)
+    both = nn.ModuleList([_unlike(norm), conv]).double()
     plain = nn.Sequential(*layers()).double()
     plain.load_state_dict(both.state_dict())
-    plain.train(is_training)
+    for one in (norm, plain[0]):
+        one.train(not is_frozen)
     crops = _noise(3, 1, 6, 5, 8).double()
     _assert_alike(both, plain, crops_convolved(norm, conv, crops), plain(crops))
 
@@ -126,7 +127,7 @@ def test_shortcut_is_mean_convolution_and_batch_norm(stride: tuple[int, int, int
 def test_first_layer_is_used_by_the_networks_over_crops(
     kind: type[CropNetwork], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a gradient of the voxels: nobody needs it, and it costs a sixth of a step."""
+    """Without a gradient of the voxels: nobody needs it, and it costs time."""
     wanted = []
     whole = first_layer._convolved
 
@@ -137,3 +138,13 @@ def test_first_layer_is_used_by_the_networks_over_crops(
     monkeypatch.setattr(first_layer, "_convolved", seen)
     kind()(_noise(2, 1, 32, 48, 48))
     assert wanted == [(False, True)]
+
+
+@pytest.mark.parametrize("kind", [CropClassifier, ResidualClassifier])
+def test_who_looks_with_gradients_sees_the_same_to_the_bit(kind: type[CropNetwork]) -> None:
+    """A map of what a judgement rests on needs gradients; the judgement beside it must be its."""
+    model, crops = kind().eval(), _noise(2, 1, 32, 48, 48)
+    with torch.autocast("cpu", torch.bfloat16):
+        looked = model(crops)
+        with torch.inference_mode():
+            assert torch.equal(model(crops), looked)

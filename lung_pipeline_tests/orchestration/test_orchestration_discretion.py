@@ -2,6 +2,7 @@
 """What Dagster is told of people: names replaced in tables, sentences, paths, lines and errors."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -14,8 +15,8 @@ from lung_pipeline.errors import ReadingError
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.discretion import DISCREET, discreet
+from lung_pipeline.orchestration.names_key import KEY_FILE
 from lung_pipeline.orchestration.private_names import (
-    KEY_FILE,
     PrivateNames,
     is_public,
     names_behind,
@@ -153,20 +154,40 @@ def test_error_is_kept_back_where_nobody_can_read_whom_it_names(home: Home) -> N
     """A broken home breaks the step, and then the reading of names: the first must not slip out."""
     home.manifest(RAW, "subset0").parent.mkdir(parents=True, exist_ok=True)
     home.manifest(RAW, "subset0").write_bytes(b"no table")
+    said = _said_of_a_failure(home, lambda: None)
+    assert "ReadingError, whose words are kept back" in said
+    assert "4711" not in said
+
+
+@pytest.mark.parametrize("written", [b"", b"00" * 31 + b"\n", b"no number", b"\xff" * 64])
+def test_a_damaged_key_is_told_before_anything_else(home: Home, written: bytes) -> None:
+    (home.root / KEY_FILE).write_bytes(written)
+    said = _said_of_a_failure(home, lambda: None)
+    assert "the key of the names must be 64 hexadecimal digits" in said
+    assert "4711" not in said
+
+
+def test_error_is_kept_back_where_the_key_is_damaged_meanwhile(home: Home) -> None:
+    said = _said_of_a_failure(home, lambda: (home.root / KEY_FILE).write_bytes(b"no number"))
+    assert "ReadingError, whose words are kept back" in said
+    assert "4711" not in said
+
+
+def _said_of_a_failure(home: Home, meanwhile: Callable[[], object]) -> str:
+    """What Dagster records of a step that fails with a patient's number, after something else."""
 
     @dg.asset
     @discreet
     def step(home: HomeResource) -> None:
         del home
+        meanwhile()
         raise ReadingError(value="H-4711", place="here", rule="be whole", cure="Ask H-4711.")
 
     done = dg.materialize(
         [step], resources={"home": HomeResource(root=str(home.root))}, raise_on_error=False
     )
     (failure,) = [event for event in done.all_events if event.is_step_failure]
-    said = str(failure.event_specific_data)
-    assert "ReadingError, whose words are kept back" in said
-    assert "4711" not in said
+    return str(failure.event_specific_data)
 
 
 def test_lines_and_metadata_lose_their_names(

@@ -236,3 +236,9 @@ def test_a_field_is_the_middle_of_what_the_whole_crop_becomes(angle: float) -> N
     for one, other in zip(field, whole, strict=True):
         assert one.shape == (2, 1, 9, 5, 5)
         torch.testing.assert_close(one, other[..., 3:8, 3:8])
+
+
+@pytest.mark.parametrize("field", [4, 13])
+def test_a_field_without_a_middle_is_refused(field: int) -> None:
+    with pytest.raises(ValueError, match=f"no middle of {field} pixels"):
+        augmentation.apply(_random(2), _done(2), field=field)
