@@ -108,7 +108,8 @@ class Nodules:
         device = pick_device()
         model = of_crops.network_named(name).to(device)
         fast_layout(model)
-        with CropSamples(nodule_task(self.crops, settings), settings, device) as samples:
+        task = nodule_task(self.crops, settings)
+        with CropSamples(task, settings, device, model.field) as samples:
             return unjudged_seconds(model, settings, samples.epoch, crop_loss)
 
     def learn(self, name: str, seed: int, num_steps: int) -> tuple[nn.Module, list[Epoch]]:
