@@ -28,6 +28,7 @@ import pandas as pd
 from lung_pipeline.annotations.subset import read_candidates_of, read_series_of
 from lung_pipeline.classification.inference import classify_rows
 from lung_pipeline.crops.store import open_crops
+from lung_pipeline.ct.spacings import read_spacings_of
 from lung_pipeline.diagnosis.findings import findings_table
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.stored_series import look_at
@@ -118,7 +119,8 @@ def of_classifiers(home: Home, seed: int, models: Models) -> dict[str, Any]:
     is_rated = is_nodule & test["is_malignant"].notna().to_numpy()
     patients, diameter_mm = (test[name].to_numpy() for name in ("patient_id", "diameter_mm"))
     is_malignant = test["is_malignant"].fillna(value=False).to_numpy(dtype=bool)[is_rated]
-    malignancy = classify_rows(models.malignancy, crops, np.flatnonzero(is_rated))
+    spacings = read_spacings_of(home, home.subsets_on_disk(), test["series_uid"].tolist())
+    malignancy = classify_rows(models.malignancy, crops, np.flatnonzero(is_rated), spacings)
     ruler, owners = diameter_mm[is_rated], patients[is_rated]
     against = {"is_positive": is_nodule[ranked], "scores": probability[ranked]}
     nodule = auc_by_bootstrap(**against, patient_ids=patients[ranked], rng=np.random.default_rng(0))

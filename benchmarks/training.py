@@ -126,7 +126,8 @@ def on_crops(model: str, folder: Path, settings: Any, profile: str) -> tuple[nn.
     if settings.judged_by == "picture":
         return eyes, task, crop_loss
     words = np.random.default_rng(1).normal(size=(len(task.labels), len(LEARNED)))
-    describing, task = taught_words(eyes, task, pd.DataFrame(words, columns=list(LEARNED)))
+    said = pd.DataFrame(words, columns=list(LEARNED))
+    describing, task = taught_words(eyes, task, said, np.ones((len(words), 3)))
     return describing, task, partial(describing_loss, weight=settings.characteristics_weight)
 
 

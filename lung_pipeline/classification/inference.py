@@ -10,11 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from lung_pipeline.classification.network import fast_layout
+from lung_pipeline.classification.network import CropNetwork, fast_layout
 from lung_pipeline.crops.sampling import Rows
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.learning.device import AUTO, inference_dtype, mixed_precision
+
+Spacings = npt.NDArray[np.float64]
+"""Of each crop's voxels, shape (n, 3), (slice, row, column) in mm."""
 
 BATCH_CROPS = 16
 """Crops computed together: with more the first layers fall out of a CPU's cache."""
@@ -28,7 +31,10 @@ crops with the reference weights), and nobody looks at such a finding."""
 
 
 def classify(
-    model: nn.Module, crops_hu: VoxelsHu, precision: str = AUTO
+    model: nn.Module,
+    crops_hu: VoxelsHu,
+    precision: str = AUTO,
+    spacing_irc_mm: Spacings | None = None,
 ) -> npt.NDArray[np.float64]:
     """The probability of "yes" for each crop.
 
@@ -40,38 +46,71 @@ def classify(
         model: a nodule or malignancy model.
         crops_hu: HU, shape (n, 32, 48, 48); a memory-mapped array is read batch by batch.
         precision: ``auto``, or ``float32`` for all.
+        spacing_irc_mm: of each crop's voxels, shape (n, 3), for a model that needs it.
+
+    Raises:
+        ValueError: the model needs the spacing, and it was not given.
     """
     fast_layout(model)
     device = next(model.parameters()).device
     if inference_dtype(device, precision) == torch.float32:
-        return _probabilities(model, crops_hu, contextlib.nullcontext())
-    probabilities = _probabilities(model, crops_hu, mixed_precision(device))
+        return _probabilities(model, crops_hu, contextlib.nullcontext(), spacing_irc_mm)
+    probabilities = _probabilities(model, crops_hu, mixed_precision(device), spacing_irc_mm)
     hopeful = np.flatnonzero(probabilities >= HOPELESS)
-    probabilities[hopeful] = _probabilities(model, crops_hu[hopeful], contextlib.nullcontext())
+    probabilities[hopeful] = _probabilities(
+        model,
+        crops_hu[hopeful],
+        contextlib.nullcontext(),
+        None if spacing_irc_mm is None else spacing_irc_mm[hopeful],
+    )
     return probabilities
 
 
-def classify_rows(model: nn.Module, crops: CropSet, rows: Rows) -> npt.NDArray[np.float64]:
-    """The probability of "yes" for some crops of a store, shape (len(rows),); read some by some."""
+def classify_rows(
+    model: nn.Module, crops: CropSet, rows: Rows, spacing_irc_mm: Spacings | None = None
+) -> npt.NDArray[np.float64]:
+    """The probability of "yes" for some crops of a store, read some by some.
+
+    Args:
+        model: a nodule or malignancy model.
+        crops: the store.
+        rows: which of them.
+        spacing_irc_mm: of all crops of the store, shape (n, 3), for a model that needs it.
+
+    Returns:
+        Shape (len(rows),).
+    """
     probabilities = np.zeros(len(rows))
     with crops.reader() as reader:
         for start in range(0, len(rows), READ_CROPS):
             chosen = slice(start, start + READ_CROPS)
-            probabilities[chosen] = classify(model, reader.read(rows[chosen]))
+            spacing = None if spacing_irc_mm is None else spacing_irc_mm[rows[chosen]]
+            read = reader.read(rows[chosen])
+            probabilities[chosen] = classify(model, read, spacing_irc_mm=spacing)
     return probabilities
 
 
 @torch.inference_mode()
 def _probabilities(
-    model: nn.Module, crops_hu: VoxelsHu, precision: contextlib.AbstractContextManager[None]
+    model: nn.Module,
+    crops_hu: VoxelsHu,
+    precision: contextlib.AbstractContextManager[None],
+    spacing_irc_mm: Spacings | None,
 ) -> npt.NDArray[np.float64]:
     device = next(model.parameters()).device
     model.eval()
     probabilities = np.zeros(len(crops_hu))
     with precision:
         for start in range(0, len(crops_hu), BATCH_CROPS):
-            batch = np.ascontiguousarray(crops_hu[start : start + BATCH_CROPS], dtype=np.float32)
-            logits = model(torch.from_numpy(batch)[:, None].to(device)).float()
-            yes = logits.softmax(dim=1)[:, 1].cpu().numpy()
-            probabilities[start : start + len(batch)] = yes
+            chosen = slice(start, start + BATCH_CROPS)
+            batch = np.ascontiguousarray(crops_hu[chosen], dtype=np.float32)
+            given = [torch.from_numpy(batch)[:, None].to(device)]
+            if (
+                spacing_irc_mm is not None
+                and isinstance(model, CropNetwork)
+                and model.needs_spacing
+            ):
+                given.append(torch.from_numpy(spacing_irc_mm[chosen]).float().to(device))
+            logits = model(*given).float()
+            probabilities[chosen] = logits.softmax(dim=1)[:, 1].cpu().numpy()
     return probabilities

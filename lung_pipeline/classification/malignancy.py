@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lung_pipeline.classification.described import DescribingClassifier, describing_loss
+from lung_pipeline.classification.inference import Spacings
 from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.classification.settings import MalignancySettings
 from lung_pipeline.classification.tasks import Task, malignancy_task
@@ -41,6 +42,7 @@ def train_malignancy_model(
     watcher: Watcher = SILENT,
     checkpoint: Path | None = None,
     said: pd.DataFrame | None = None,
+    spacing_irc_mm: Spacings | None = None,
 ) -> tuple[CropNetwork, list[Epoch]]:
     """Fine-tune a copy of the nodule model; returns the best epoch's model.
 
@@ -52,23 +54,28 @@ def train_malignancy_model(
         checkpoint: where the state is kept.
         said: what the readers said of each crop, as ``annotations.characteristics.described``
             gives it; needed where the settings say so.
+        spacing_irc_mm: of each crop's voxels, shape (n, 3); needed beside what is said.
 
     Raises:
         AnnotationError: no training nodule has a characteristic that is to be learned.
+        ValueError: readers' words without the spacing.
     """
     task = malignancy_task(crops, settings)
     seeded(settings.seed)
     model = prepare_for_fine_tuning(nodule_model, settings.depth)
     loss = None
     if settings.judged_by == "characteristics":
-        model, task = taught_words(model, task, said)
+        model, task = taught_words(model, task, said, spacing_irc_mm)
         loss = partial(describing_loss, weight=settings.characteristics_weight)
     history = train_classifier(model, task, settings, watcher, checkpoint, loss)
     return model.requires_grad_(requires_grad=True).eval(), history
 
 
 def taught_words(
-    eyes: CropNetwork, task: Task, said: pd.DataFrame | None
+    eyes: CropNetwork,
+    task: Task,
+    said: pd.DataFrame | None,
+    spacing_irc_mm: Spacings | None,
 ) -> tuple[DescribingClassifier, Task]:
     """A model that says what it sees, and the task with what it is to say.
 
@@ -76,9 +83,11 @@ def taught_words(
         eyes: what looks; becomes part of the model.
         task: malignant or not.
         said: what the readers said of each crop, one column a characteristic.
+        spacing_irc_mm: of each crop's voxels, shape (n, 3).
 
     Raises:
         AnnotationError: no training nodule has a characteristic that is to be learned.
+        ValueError: readers' words without the spacing.
     """
     learned_from = np.concatenate([group.rows for group in task.train.values()])
     columns = {} if said is None else {str(name): said[name].to_numpy() for name in said}
@@ -91,9 +100,11 @@ def taught_words(
             rule="a model that judges by characteristics needs readers who gave them",
             cure="Put LIDC's XML below raw/ and ingest again, or say judged_by: picture.",
         )
-    model = DescribingClassifier.seeing_with(eyes, to_learn)
-    mean, spread = model.mean.numpy(), model.spread.numpy()
-    return model, replace(task, said=(np.stack(list(columns.values()), axis=1) - mean) / spread)
+    if spacing_irc_mm is None:
+        raise ValueError("who learns what readers said of a nodule must know its voxels' size")
+    model = DescribingClassifier.seeing_with(eyes, to_learn, spacing_irc_mm[learned_from])
+    words = np.stack(list(columns.values()), axis=1)
+    return model, replace(task, said=words, spacing_irc_mm=spacing_irc_mm)
 
 
 def prepare_for_fine_tuning(nodule_model: CropNetwork, depth: int) -> CropNetwork:

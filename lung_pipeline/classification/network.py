@@ -40,6 +40,10 @@ class CropNetwork(nn.Module):
     field: int = CROP_SHAPE_IRC[1]
     """Rows and columns of the crop's middle that are looked at; a crop may come with these only."""
 
+    needs_spacing: bool = False
+    """Whether ``forward`` must be told how large the voxels of each crop are as well, (batch, 3),
+    (slice, row, column) in mm."""
+
     def features(self, crops_hu: Tensor) -> Tensor:
         """What is seen in a crop, (batch, number of features)."""
         raise NotImplementedError

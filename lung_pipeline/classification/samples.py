@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from lung_pipeline.learning.seeds import seeded_for
 
 CropBatch = tuple[Tensor, ...]
 """Crops in HU (batch, 1, 32, field, field) and labels (batch,). Where the task has it also what
-readers said (batch, n), and how much larger each crop was made, as log2 of the factor (batch,)."""
+readers said (batch, n), and how large its voxels are as they are seen, (batch, 3) in mm."""
 
 
 class CropSamples:
@@ -42,9 +41,11 @@ class CropSamples:
             AnnotationError: a group with a share has no crops.
         """
         truths = [torch.from_numpy(task.labels)]
-        self._has_words = task.said is not None
-        if task.said is not None:
-            truths.append(torch.from_numpy(task.said).float())
+        self._has_words = task.said is not None and task.spacing_irc_mm is not None
+        if task.said is not None and task.spacing_irc_mm is not None:
+            truths += [
+                torch.from_numpy(values).float() for values in (task.said, task.spacing_irc_mm)
+            ]
         self._truths = [truth.to(device) for truth in truths]
         self._settings, self._device, self._field = settings, device, field
         self._loader = CropLoader(
@@ -72,5 +73,6 @@ class CropSamples:
             chosen = torch.from_numpy(rows).to(self._device)
             truths = [truth[chosen] for truth in self._truths]
             if self._has_words:
-                truths.append(torch.from_numpy(np.log2(drawn.scale)).float().to(self._device))
+                # What was made larger seems to have smaller voxels.
+                truths[-1] /= torch.from_numpy(drawn.scale).float().to(self._device)[:, None]
             yield augmentation.apply(crops_hu, drawn, field=self._field), *truths

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from lung_pipeline.classification.inference import classify_rows
+from lung_pipeline.classification.inference import Spacings, classify_rows
 from lung_pipeline.classification.settings import ClassifierSettings, MalignancySettings
 from lung_pipeline.crops.sampling import Group, Rows
 from lung_pipeline.crops.store import CropSet
@@ -47,8 +47,11 @@ class Task:
     there is none."""
 
     said: Floats | None = None
-    """What the readers said of each crop in a model's standard units, shape (n, characteristics),
-    NaN where nobody did; None where only the label is learned."""
+    """What the readers said of each crop, shape (n, characteristics), NaN where nobody did; None
+    where only the label is learned."""
+
+    spacing_irc_mm: Spacings | None = None
+    """Of each crop's voxels, shape (n, 3); there wherever something is said."""
 
     def __post_init__(self) -> None:
         if len(self.validation) == 0:

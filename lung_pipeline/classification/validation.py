@@ -37,7 +37,7 @@ def validate_classifier(model: nn.Module, task: Task, seed: int) -> Validation:
     Raises:
         ModelError: a probability is NaN.
     """
-    probability = classify_rows(model, task.crops, task.validation)
+    probability = classify_rows(model, task.crops, task.validation, task.spacing_irc_mm)
     figures = two_class_metrics(task.labels[task.validation], probability, task.names)
     return Validation(
         {**figures, **_beside_ruler(task, probability, seed)}, _worst(task, probability)

@@ -77,7 +77,9 @@ def examine(
         components, masks = _group(marked, kept, voxels_hu, grid, lungs, on_grouped)
     with watch.step("classifying", f"classifying {len(components)} candidates") as on_share:
         centers_irc = [component.center_irc for component in components]
-        sureness = how_sure(models, voxels_hu, centers_irc, on_share, is_mirrored=is_mirrored)
+        sureness = how_sure(
+            models, voxels_hu, centers_irc, grid.spacing_irc_mm, on_share, is_mirrored=is_mirrored
+        )
     with watch.step("measuring"):
         series = Series(series_uid, voxels_hu, grid, original_grid, lungs)
         findings = findings_of_components(series, components, masks, sureness)

@@ -51,7 +51,7 @@ TRAINING = {
         "learning_rate": 6e-3,
     },
     "nodule_model": SHORT,
-    "malignancy_model": SHORT,
+    "malignancy_model": {**SHORT, "judged_by": "characteristics", "depth": 3},
 }
 SEED, SCANS = 4, 4
 """Every part of the patients has nodules, and validation has a malignant one and a benign one."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.classification.inference import classify
+from lung_pipeline.classification.inference import Spacings, classify
 from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.crops.windows import cut_window
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -37,6 +38,7 @@ def how_sure(
     models: Models,
     voxels_hu: VoxelsHu,
     centers_irc: Sequence[tuple[float, float, float]],
+    spacing_irc_mm: tuple[float, float, float],
     on_share: Callable[[float], None] = lambda share: None,
     *,
     is_mirrored: bool = False,
@@ -47,6 +49,7 @@ def how_sure(
         models: the nodule model and, where there is one, the malignancy model are asked.
         voxels_hu: the volume in canonical order.
         centers_irc: the points, fractions allowed.
+        spacing_irc_mm: of the volume's voxels.
         on_share: told the share of the crops that are done.
         is_mirrored: each crop is also seen left for right, and the mean of both is taken.
     """
@@ -56,15 +59,19 @@ def how_sure(
     for start in range(0, len(nearest), AT_ONCE):
         chosen = slice(start, start + AT_ONCE)
         crops_hu = np.stack([cut_window(voxels_hu, center) for center in nearest[chosen]])
-        nodule[chosen] = _asked(models.nodule, crops_hu, models.precision, is_mirrored)
+        spacings = np.tile(np.asarray(spacing_irc_mm, dtype=np.float64), (len(crops_hu), 1))
+        asked = partial(_asked, crops_hu, spacings, models.precision, is_mirrored=is_mirrored)
+        nodule[chosen] = asked(models.nodule)
         if models.malignancy is not None and malignancy is not None:
-            malignancy[chosen] = _asked(models.malignancy, crops_hu, models.precision, is_mirrored)
+            malignancy[chosen] = asked(models.malignancy)
         on_share(min(1.0, (start + len(crops_hu)) / len(nearest)))
     return Sureness(nodule, malignancy)
 
 
 def _asked(
-    model: CropNetwork, crops_hu: VoxelsHu, precision: str, is_mirrored: bool
+    crops_hu: VoxelsHu, spacings: Spacings, precision: str, model: CropNetwork, *, is_mirrored: bool
 ) -> npt.NDArray[np.float64]:
-    seen = classify(model, crops_hu, precision)
-    return (seen + classify(model, crops_hu[..., ::-1], precision)) / 2 if is_mirrored else seen
+    seen = classify(model, crops_hu, precision, spacings)
+    if not is_mirrored:
+        return seen
+    return (seen + classify(model, crops_hu[..., ::-1], precision, spacings)) / 2

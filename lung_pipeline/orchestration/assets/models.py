@@ -152,7 +152,7 @@ def nodule_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="3",
+    code_version="4",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[crops, lidc_reads, nodule_model, leakage_certificate],
@@ -172,6 +172,7 @@ def malignancy_model(
     from lung_pipeline.classification.malignancy import train_malignancy_model
     from lung_pipeline.classification.networks import OF_NODULE
     from lung_pipeline.crops.store import open_crops
+    from lung_pipeline.ct.spacings import read_spacings_of
     from lung_pipeline.learning.model_folder import read_model
     from lung_pipeline.tracking.names import CHALLENGER, model_uri
     from lung_pipeline.tracking.registry import fetch
@@ -184,6 +185,7 @@ def malignancy_model(
     pretrained, card = read_model(fetch(opened, address), *OF_NODULE)
     refuse_other_split(card, certificate, address)
     said = described(crop_set.index, read_reads_of(opened, subsets))
+    spacings = read_spacings_of(opened, subsets, crop_set.index["series_uid"].tolist())
     return record_training(
         context,
         tracking,
@@ -193,7 +195,7 @@ def malignancy_model(
         subsets,
         certificate,
         lambda watcher, checkpoint: train_malignancy_model(
-            pretrained, crop_set, settings, watcher, checkpoint, said
+            pretrained, crop_set, settings, watcher, checkpoint, said, spacings
         ),
         builds_on={"starts_from": card.weights_sha256},
     )

@@ -40,7 +40,14 @@ SETTINGS = MalignancySettings(
 def _model(**said: list[float]) -> DescribingClassifier:
     torch.manual_seed(1)
     values = {name: np.asarray(numbers, dtype=float) for name, numbers in said.items()}
-    return DescribingClassifier.seeing_with(ResidualClassifier(**SMALL), values)
+    num_nodules = max(map(len, said.values()))
+    return DescribingClassifier.seeing_with(
+        ResidualClassifier(**SMALL), values, np.ones((num_nodules, 3))
+    )
+
+
+def _of_1_mm(number: int) -> torch.Tensor:
+    return torch.ones(number, 3)
 
 
 def _noise(number: int) -> torch.Tensor:
@@ -73,9 +80,14 @@ def _said(crops: CropSet) -> pd.DataFrame:
 
 def test_it_infers_two_logits_and_in_training_tells_what_it_sees_behind_them() -> None:
     model, crops_hu = _model(size=[1, 3], texture=[1, 5]), _noise(3)
-    assert model.train()(crops_hu).shape == (3, 2 + 2)
+    assert model.train()(crops_hu, _of_1_mm(3)).shape == (3, 2 + 2)
     with torch.inference_mode():
-        assert model.eval()(crops_hu).shape == (3, 2)
+        assert model.eval()(crops_hu, _of_1_mm(3)).shape == (3, 2)
+
+
+def test_without_the_size_of_its_voxels_a_crop_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the voxels' spacing"):
+        _model(size=[1, 3]).eval()(_noise(1))
 
 
 def test_words_come_in_the_units_of_the_readers() -> None:
@@ -84,12 +96,37 @@ def test_words_come_in_the_units_of_the_readers() -> None:
     torch.nn.init.zeros_(model.words.weight)
     torch.nn.init.constant_(model.words.bias, 0.5)
     with torch.inference_mode():
-        torch.testing.assert_close(model.eval().describe(_noise(1)), torch.tensor([[4.0]]))
+        found = model.eval().describe(_noise(1), _of_1_mm(1))
+    torch.testing.assert_close(found, torch.tensor([[4.0]]))
+
+
+def test_a_diameter_is_told_in_pixels_and_described_in_millimetres() -> None:
+    """Nodules of 4 and 16 mm in pixels of 0.5 and 2 mm are 8 pixels wide, both of them."""
+    eyes = ResidualClassifier(**SMALL)
+    said = {"log2_diameter": np.log2([4.0, 16.0])}
+    spacing = np.array([[1.0, 0.5, 0.5], [1.0, 2.0, 2.0]])
+    model = DescribingClassifier.seeing_with(eyes, said, spacing).eval()
+    assert model.mean.tolist() == [3.0]
+    for parameter in model.words.parameters():
+        torch.nn.init.zeros_(parameter)  # what is told is the mean
+    with torch.inference_mode():
+        found = model.describe(_noise(2), torch.from_numpy(spacing).float())
+    torch.testing.assert_close(found.exp2(), torch.tensor([[4.0], [16.0]]))
+
+
+def test_a_share_is_told_by_its_log_odds_and_described_as_a_share() -> None:
+    model = _model(calcified=[0, 1, 0.5]).eval()
+    torch.nn.init.zeros_(model.words.weight)
+    torch.nn.init.constant_(model.words.bias, math.log(3))  # three of four readers
+    with torch.inference_mode():
+        found = model.describe(_noise(1), _of_1_mm(1))
+    torch.testing.assert_close(found, torch.tensor([[0.75]]))
 
 
 def test_a_characteristic_on_which_all_agree_divides_by_no_zero() -> None:
     with torch.inference_mode():
-        assert torch.isfinite(_model(texture=[5, 5]).eval().describe(_noise(1))).all()
+        found = _model(texture=[5, 5]).eval().describe(_noise(1), _of_1_mm(1))
+    assert torch.isfinite(found).all()
 
 
 def test_it_judges_by_its_words_alone() -> None:
@@ -99,19 +136,18 @@ def test_it_judges_by_its_words_alone() -> None:
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
     with torch.inference_mode():
-        logits = model(_noise(2))
+        logits = model(_noise(2), _of_1_mm(2))
     # Whatever the crop: what is told is 1, so the logit is the steepness times the weight.
     torch.testing.assert_close(logits, torch.tensor([[0.0, 0.2 * STEEPNESS]] * 2))
 
 
 def test_its_judgement_does_not_bend_its_words() -> None:
-    """Right words and a wrong label: only the judgement has something to learn."""
+    """Nothing is said, and a label is wrong: only the judgement has something to learn."""
     model = _model(size=[1, 3]).train()
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
-    said = model.features(_noise(2)).detach()
-    # Statistics of a batch are the same in both passes, so each word is as said.
-    batch = (_noise(2), torch.tensor([0, 1]), said, NOT_GROWN)
+    said = torch.full((2, 1), float("nan"))
+    batch = (_noise(2), torch.tensor([0, 1]), said, _of_1_mm(2))
     describing_loss(model, batch, 4.0).backward()
     assert model.head.weight.grad is not None
     assert model.head.weight.grad.any()
@@ -127,13 +163,13 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
     size, its units are halves of a doubling."""
 
     class Telling(DescribingClassifier):
-        def features(self, crops_hu: torch.Tensor) -> torch.Tensor:
+        def tell(self, crops_hu: torch.Tensor) -> torch.Tensor:
             return torch.tensor(told)
 
     model = Telling(
         eyes="ResidualClassifier",
         architecture=SMALL,
-        characteristics=["log2_diameter", "texture"],
+        told=["log2_diameter", "texture"],
     )
     model.spread = torch.tensor([0.5, 1.0])
     with torch.no_grad():
@@ -141,27 +177,37 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
     return model.train()
 
 
-NOT_GROWN = torch.zeros(2)
-
-
 def test_the_loss_leaves_out_what_nobody_said_and_counts_the_size_thrice() -> None:
     model = _telling([[0.0, 9.0], [0.0, 0.0]])
-    said = torch.tensor([[2.0, float("nan")], [float("nan"), 1.0]])
-    batch = (torch.zeros(2, 1), torch.tensor([0, 1]), said, NOT_GROWN)
-    # Undecided logits cost log 2. Words: 2 off costs 1.5, thrice; 1 off costs 0.5; of 4 in all.
+    said = torch.tensor([[1.0, float("nan")], [float("nan"), 1.0]])
+    batch = (torch.zeros(2, 1), torch.tensor([0, 1]), said, _of_1_mm(2))
+    # Undecided logits cost log 2. Words: 1 off is 2 halves and costs 1.5, thrice; 1 off costs 0.5;
+    # of 4 in all.
     assert describing_loss(model, batch, 2.0).item() == pytest.approx(math.log(2) + 2 * 5 / 4)
-    unknown = (batch[0], batch[1], torch.full((2, 2), float("nan")), NOT_GROWN)
+    unknown = (batch[0], batch[1], torch.full((2, 2), float("nan")), _of_1_mm(2))
     assert describing_loss(model, unknown, 2.0).item() == pytest.approx(math.log(2))
 
 
-def test_what_was_made_larger_is_told_larger_and_judged_as_it_was() -> None:
-    # Twice as large is one doubling more, which is 2 in units of half a doubling.
-    grown = torch.tensor([1.0, 0.0])
-    said = torch.tensor([[0.5, 0.0], [0.5, 0.0]])
+def test_the_loss_of_a_share_is_its_cross_entropy() -> None:
+    model = _model(calcified=[0, 1]).train()
+    torch.nn.init.zeros_(model.words.weight)
+    torch.nn.init.constant_(model.words.bias, math.log(3))
+    said = torch.tensor([[1.0], [0.5]])
+    batch = (_noise(2), torch.tensor([0, 1]), said, _of_1_mm(2))
+    # The chance that is told is 3/4; one label of each kind costs log 2 undecided.
+    of_words = -(math.log(0.75) + 0.5 * math.log(0.75) + 0.5 * math.log(0.25)) / 2
+    expected = math.log(2) + 2 * of_words
+    assert describing_loss(model, batch, 2.0).item() == pytest.approx(expected)
+
+
+def test_what_has_small_pixels_is_told_large_and_judged_as_it_is() -> None:
+    # In pixels half as large it is one doubling more, which is 2 in units of half a doubling.
+    spacing = torch.tensor([[1.0, 0.5, 0.5], [1.0, 1.0, 1.0]])
+    said = torch.tensor([[0.25, 0.0], [0.25, 0.0]])
     told_rightly = _telling([[2.5, 0.0], [0.5, 0.0]])
     labels = torch.tensor([1, 1])
-    found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, grown), 10.0)
-    # No word is wrong; both are judged by the size they had, 0.5.
+    found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, spacing), 10.0)
+    # No word is wrong; both are judged by the size they have, 0.5 of such units.
     assert found.item() == pytest.approx(math.log(1 + math.exp(-0.5)), rel=1e-5)
 
 
@@ -170,8 +216,9 @@ def test_the_architecture_rebuilds_it_from_its_card() -> None:
     again = DescribingClassifier(**json.loads(json.dumps(model.architecture)))
     again.load_state_dict(model.state_dict())
     with torch.inference_mode():
-        assert torch.equal(again.eval()(_noise(2)), model.eval()(_noise(2)))
-        assert torch.equal(again.describe(_noise(2)), model.describe(_noise(2)))
+        given = (_noise(2), _of_1_mm(2))
+        assert torch.equal(again.eval()(*given), model.eval()(*given))
+        assert torch.equal(again.describe(*given), model.describe(*given))
 
 
 def test_a_training_teaches_words_and_judgement_and_is_repeated_to_the_bit() -> None:
@@ -179,10 +226,13 @@ def test_a_training_teaches_words_and_judgement_and_is_repeated_to_the_bit() -> 
     eyes, crops = ResidualClassifier(**SMALL), _crops()
     before = {name: value.clone() for name, value in eyes.state_dict().items()}
     (model, history), (again, _) = (
-        train_malignancy_model(eyes, crops, SETTINGS, said=_said(crops)) for _ in range(2)
+        train_malignancy_model(
+            eyes, crops, SETTINGS, said=_said(crops), spacing_irc_mm=np.ones((24, 3))
+        )
+        for _ in range(2)
     )
     assert isinstance(model, DescribingClassifier)
-    assert model.architecture["characteristics"] == ["log2_diameter", "texture"]
+    assert model.architecture["told"] == ["log2_diameter", "texture"]
     assert model.head.weight.any()
     assert history[0].metrics["validation/auc_of_diameter"] == 1.0
     weights = again.state_dict()

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lung_pipeline.classification import inference
-from lung_pipeline.classification.inference import HOPELESS, classify
-from lung_pipeline.classification.network import CropClassifier
+from lung_pipeline.classification.inference import HOPELESS, classify, classify_rows
+from lung_pipeline.classification.network import CropClassifier, CropNetwork
+from lung_pipeline.crops.store import CropSet
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 
 
@@ -86,3 +88,46 @@ def test_each_crop_has_its_own_probability_in_their_order() -> None:
 
 def test_no_crops_no_probabilities() -> None:
     assert classify(_CornerValue(), np.empty((0, *CROP_SHAPE_IRC), dtype=np.int16)).shape == (0,)
+
+
+class _OfSpacing(CropNetwork):
+    """Its logits are 0 and what is told of a crop's spacing in mm: slice, row and column added."""
+
+    needs_spacing = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, crops_hu: Tensor, spacing_irc_mm: Tensor | None = None) -> Tensor:
+        assert spacing_irc_mm is not None
+        assert len(spacing_irc_mm) == len(crops_hu)
+        told = spacing_irc_mm.float() @ torch.tensor([1.0, 10.0, 100.0])
+        return torch.stack([torch.zeros_like(told), told], dim=1)
+
+
+def _spacings(values: np.ndarray) -> np.ndarray:
+    """A slice's spacing by which the other two are too little to matter."""
+    return np.stack([values, np.zeros(len(values)), np.zeros(len(values))], axis=1)
+
+
+def test_a_model_that_needs_it_is_told_the_spacing_of_each_crop() -> None:
+    """Also where hopeless ones are left out of the second look: every other one is."""
+    values = np.where(np.arange(40) % 2, np.linspace(0.5, 3, 40), -9.0)
+    crops_hu = np.zeros((40, *CROP_SHAPE_IRC), dtype=np.int16)
+    found = classify(_OfSpacing(), crops_hu, spacing_irc_mm=_spacings(values))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-values)), atol=1e-6)
+
+
+def test_rows_of_a_store_have_the_spacing_of_their_own() -> None:
+    crops = CropSet((np.zeros((6, *CROP_SHAPE_IRC), dtype=np.int16),), pd.DataFrame(index=range(6)))
+    values = np.linspace(-2, 2, 6)
+    rows = np.array([5, 0, 3])
+    found = classify_rows(_OfSpacing(), crops, rows, _spacings(values))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-values[rows])), atol=1e-6)
+
+
+def test_who_sees_voxels_only_is_not_told_the_spacing() -> None:
+    model, crops_hu = _model(), _crops(3)
+    told = classify(model, crops_hu, spacing_irc_mm=np.ones((3, 3)))
+    np.testing.assert_array_equal(told, classify(model, crops_hu))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from lung_pipeline.classification.samples import CropSamples
 from lung_pipeline.classification.settings import ClassifierSettings
 from lung_pipeline.classification.tasks import nodule_task
+from lung_pipeline.crops.augmentation_draw import draw
 from lung_pipeline.crops.augmentation_settings import OFF
 from lung_pipeline.crops.store import CropSet, open_crops, write_crops
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
+from lung_pipeline.learning.seeds import seeded_for
 
 CPU = torch.device("cpu")
 SHORT = {"steps_per_epoch": 3, "batch_size": 4, "seed": 5}
@@ -68,3 +71,19 @@ def test_an_epoch_follows_from_seed_and_number_whatever_the_workers(
     for one, two in zip(first, again, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_a_crop_that_was_made_larger_has_smaller_voxels(tmp_path: Path) -> None:
+    """What was said of a crop stays; its spacing is divided by what was drawn for it."""
+    settings = ClassifierSettings(**SHORT, **{**OFF.model_dump(), "scaling": 0.2})
+    said, spacing = np.arange(12.0)[:, None], np.arange(1, 13)[:, None] * np.array([1.0, 2.0, 3.0])
+    crops = _crops(tmp_path / "subset0")
+    task = replace(nodule_task(crops, settings), said=said, spacing_irc_mm=spacing)
+    with CropSamples(task, settings, CPU) as samples:
+        _, _, words, seen = next(iter(samples.epoch(1)))
+        again = next(iter(samples.epoch(1)))[-1]
+    drawn = draw(4, seeded_for(settings.seed, 1), settings).scale
+    assert len(set(drawn)) == 4
+    expected = spacing[words[:, 0].long().numpy()] / drawn[:, None]
+    np.testing.assert_allclose(seen.numpy(), expected, rtol=1e-6)
+    assert torch.equal(again, seen)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.ct.geometry import IDENTITY, Matrix3, VoxelGrid, canonical_axes
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.diagnosis.findings import Finding
@@ -49,6 +50,22 @@ class _OfCentre(nn.Module):
         return torch.stack([torch.log(1 - yes), torch.log(yes)], dim=1)
 
 
+class _OfSpacing(CropNetwork):
+    """Yes with the probability slice + 2 row + 4 column spacing in mm, over 100."""
+
+    needs_spacing = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, crops_hu: Tensor, spacing_irc_mm: Tensor | None = None) -> Tensor:
+        assert spacing_irc_mm is not None
+        assert len(spacing_irc_mm) == len(crops_hu)
+        yes = spacing_irc_mm.float() @ torch.tensor([0.01, 0.02, 0.04])
+        return torch.stack([torch.log(1 - yes), torch.log(yes)], dim=1)
+
+
 def _models(malignancy: nn.Module | None = None) -> Models:
     return Models(*(cast("Any", model) for model in (_Denser(), _OfCentre(), malignancy)))
 
@@ -76,6 +93,14 @@ def test_blocks_are_found_in_millimetres_voxels_and_with_their_probabilities() -
         assert finding.malignancy_probability == pytest.approx(2 * hu / 1000, abs=1e-5)
         volume_mm3 = 3 * 5 * 5 * 2 * 1 * 0.8
         assert finding.diameter_mm == pytest.approx((6 * volume_mm3 / np.pi) ** (1 / 3), rel=0.05)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_the_models_are_told_how_large_voxels_are(is_mirrored: bool) -> None:
+    models = _models(_OfSpacing())
+    found = examine(_scan(), GRID, GRID, "1.2", models, is_mirrored=is_mirrored).findings
+    told = [finding.malignancy_probability for finding in found]
+    assert told == pytest.approx([(2.0 + 2 * 1.0 + 4 * 0.8) / 100] * 2, abs=1e-6)
 
 
 def test_without_a_malignancy_model_there_is_no_malignancy() -> None:
