@@ -82,7 +82,7 @@ def test_only_malignancy_may_be_judged_by_characteristics(tmp_path: Path) -> Non
     segmentation, nodule = tmp_path / "segmentation", tmp_path / "nodule"
     models = read_models(segmentation, nodule, describing, device="cpu")
     assert isinstance(models.malignancy, DescribingClassifier)
-    assert models.malignancy.mean.tolist() == [3.0, 3.0]
+    assert models.malignancy.scales.mean.tolist() == [3.0, 3.0]
     with pytest.raises(ModelError, match="got DescribingClassifier"):
         read_models(segmentation, describing, None, device="cpu")
 

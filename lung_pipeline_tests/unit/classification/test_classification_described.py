@@ -106,7 +106,7 @@ def test_a_diameter_is_told_in_pixels_and_described_in_millimetres() -> None:
     said = {"log2_diameter": np.log2([4.0, 16.0])}
     spacing = np.array([[1.0, 0.5, 0.5], [1.0, 2.0, 2.0]])
     model = DescribingClassifier.seeing_with(eyes, said, spacing).eval()
-    assert model.mean.tolist() == [3.0]
+    assert model.scales.mean.tolist() == [3.0]
     for parameter in model.words.parameters():
         torch.nn.init.zeros_(parameter)  # what is told is the mean
     with torch.inference_mode():
@@ -171,7 +171,7 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
         architecture=SMALL,
         told=["log2_diameter", "texture"],
     )
-    model.spread = torch.tensor([0.5, 1.0])
+    model.scales.spread = torch.tensor([0.5, 1.0])
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0, 0.0], [1 / STEEPNESS, 0.0]]))
     return model.train()
