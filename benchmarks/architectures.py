@@ -109,7 +109,7 @@ class Nodules:
         model = of_crops.network_named(name).to(device)
         fast_layout(model)
         task = nodule_task(self.crops, settings)
-        with CropSamples(task, settings, device, model.field) as samples:
+        with CropSamples(task, settings, device, model) as samples:
             return unjudged_seconds(model, settings, samples.epoch, crop_loss)
 
     def learn(self, name: str, seed: int, num_steps: int) -> tuple[nn.Module, list[Epoch]]:

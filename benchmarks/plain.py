@@ -16,6 +16,7 @@ from torch.nn import functional
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier, middle_of
 from lung_pipeline.crops.augmentation_draw import Augmentation
+from lung_pipeline.crops.frame import Frame
 from lung_pipeline.learning.batch_norm import BatchNorm3d
 from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep
 
@@ -60,7 +61,7 @@ class PlainResidual(ResidualClassifier):
 
     def features(self, crops_hu: Tensor) -> Tensor:
         """Crops in HU to mean, maximum and middle of each channel."""
-        edge = (crops_hu.shape[-1] - self.field) // 2
+        edge = max(crops_hu.shape[-1] - self.field, 0) // 2
         middle = slice(edge, edge + self.field)
         seen = self.backbone(self.stem(self.tail(crops_hu[..., middle, middle])))
         return torch.cat((seen.mean((2, 3, 4)), seen.amax((2, 3, 4)), middle_of(seen)), dim=1)
@@ -82,18 +83,26 @@ def made_plain(network: nn.Module) -> nn.Module:
     return network
 
 
-def changed(images: Tensor, drawn: Augmentation, *, mode: str = "bilinear") -> Tensor:
+def changed(
+    images: Tensor, drawn: Augmentation, *, mode: str = "bilinear", frame: Frame | None = None
+) -> Tensor:
     """The textbook's way: one matrix a sample, one resampling of all its axes together.
 
     Args:
         images: crops (batch, 1, index, row, column), or slices (batch, slice, row, column).
         drawn: what to do to each sample.
         mode: of the interpolation.
+        frame: what is wanted of crops; None: all.
     """
-    axes = images.ndim - 2
-    matrices = [_matrix(drawn, sample, images.shape[2:]) for sample in range(len(drawn))]
-    theta = torch.from_numpy(np.stack(matrices)).float()
-    grid = functional.affine_grid(theta[:, :axes], list(images.shape), align_corners=False)
+    axes, shape = images.ndim - 2, images.shape[2:]
+    wanted = shape if frame is None else torch.Size(frame.shape_irc)
+    theta = np.stack([_matrix(drawn, sample, wanted) for sample in range(len(drawn))])
+    if frame is not None and frame.step_irc is not None:
+        theta[:, :axes] *= (frame.step_irc * wanted / np.asarray(shape))[:, ::-1, None]
+    size = [*images.shape[:2], *wanted]
+    grid = functional.affine_grid(
+        torch.from_numpy(theta).float()[:, :axes], size, align_corners=False
+    )
     moved = functional.grid_sample(
         images, grid, mode=mode, padding_mode="border", align_corners=False
     )
@@ -106,7 +115,7 @@ def _matrix(drawn: Augmentation, sample: int, shape: torch.Size) -> np.ndarray:
     turn = np.eye(axes + 1)
     angle = math.radians(float(drawn.angle_deg[sample]))
     turn[:2, :2] = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
-    turn[:2, :2] /= drawn.scale[sample]
+    turn[:axes, :axes] /= drawn.scale[sample]
     turn[range(axes), -1] = -drawn.shift_irc[sample][::-1][:axes] * 2 / np.asarray(shape)[::-1]
     mirror = np.diag([*drawn.mirror_irc[sample][::-1][:axes], 1.0])
     return mirror @ turn

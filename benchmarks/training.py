@@ -3,7 +3,7 @@
 
     .venv/bin/python benchmarks/training.py [--profile laptop|gpu|demo] [--models U-Net ...]
 
-For each of the three models, in turn and in one run: `ours` is `learning.loop.fit` with batches
+For each of the three models, in turn, round by round: `ours` is `learning.loop.fit` with batches
 read, changed and moved to the device as in a real training; `resident` is the same loop fed with
 one batch that lies on the device already, the limit of what loading can give; `plain` is the loop
 of `plain.py` over the same files: float32, torch's own layout, one batch after the other, in a
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import statistics
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from torch import nn
 
 from lung_pipeline.annotations.characteristics import LEARNED
 from lung_pipeline.classification import networks as of_crops
-from lung_pipeline.classification.described import describing_loss
+from lung_pipeline.classification.described import DescribingClassifier, describing_loss
 from lung_pipeline.classification.malignancy import prepare_for_fine_tuning, taught_words
 from lung_pipeline.classification.network import CropNetwork, fast_layout
 from lung_pipeline.classification.samples import CropSamples
@@ -41,6 +40,7 @@ from lung_pipeline.classification.settings import ClassifierSettings, Malignancy
 from lung_pipeline.classification.tasks import Task, malignancy_task, nodule_task
 from lung_pipeline.classification.training import crop_loss
 from lung_pipeline.crops import augmentation
+from lung_pipeline.crops.augmentation_settings import OFF
 from lung_pipeline.crops.sampling import BalancedSampler
 from lung_pipeline.crops.store import CROPS, open_crops, write_crops
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
@@ -62,8 +62,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from plain import PlainUNet, changed, made_plain  # a script's neighbour, not a package
 
 NUM_CROPS, NUM_REGIONS = 2_000, 200
-REPEATS, STEPS = 5, 12
+SPACING_IRC_MM = (1.25, 0.7, 0.7)
+ROUNDS, STEPS = 9, 12
 MODELS = ("U-Net", "nodule", "malignancy")
+OURS, RESIDENT = "ours", "resident batch"
+PLAIN, UNCHANGED = "plain", "plain, unchanged samples"
+
+Speeds = dict[str, list[float]]
+"""Samples a second of each loop, round by round."""
 
 
 def settings_of(model: str, profile: str) -> Any:
@@ -127,7 +133,8 @@ def on_crops(model: str, folder: Path, settings: Any, profile: str) -> tuple[nn.
         return eyes, task, crop_loss
     words = np.random.default_rng(1).normal(size=(len(task.labels), len(LEARNED)))
     said = pd.DataFrame(words, columns=list(LEARNED))
-    describing, task = taught_words(eyes, task, said, np.ones((len(words), 3)))
+    spacing = np.tile(SPACING_IRC_MM, (len(words), 1))
+    describing, task = taught_words(eyes, task, said, spacing)
     return describing, task, partial(describing_loss, weight=settings.characteristics_weight)
 
 
@@ -166,20 +173,27 @@ def nothing_to_validate() -> Validation:
     return Validation({VALIDATION_LOSS: 1.0}, ())
 
 
-def measured(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
-    """Samples a second of the real loop and of the same with a resident batch, in turn."""
+def measured(
+    model: str, folder: Path, profile: str, device: torch.device, plain: PlainLoop
+) -> Speeds:
+    """Samples a second of each loop, in turn, round by round."""
     settings = settings_of(model, profile)
     network, loss, make_batches, close = prepared(model, folder, profile, device)
-    resident = [part.clone() for part in next(iter(make_batches(1)))]
-    speeds: dict[str, list[float]] = {"ours": [], "resident": []}
-    for repeat in range(REPEATS + 1):
-        ours = samples_a_second(network, settings, make_batches(repeat + 1), loss)
-        limit = samples_a_second(network, settings, itertools.repeat(tuple(resident), STEPS), loss)
-        if repeat:  # the first has caches to fill
-            speeds["ours"].append(ours)
-            speeds["resident"].append(limit)
+    resident = tuple(part.clone() for part in next(iter(make_batches(1))))
+    speeds: Speeds = {kind: [] for kind in (OURS, RESIDENT, PLAIN, UNCHANGED)}
+    for number in range(ROUNDS + 1):
+        epoch = make_batches(number + 1)
+        found = {
+            OURS: samples_a_second(network, settings, epoch, loss),
+            RESIDENT: samples_a_second(network, settings, itertools.repeat(resident, STEPS), loss),
+            PLAIN: plain.speed(PLAIN),
+            UNCHANGED: plain.speed(UNCHANGED),
+        }
+        if number:  # the first has caches to fill
+            for kind, speed in found.items():
+                speeds[kind].append(speed)
     close()
-    return {name: statistics.median(values) for name, values in speeds.items()}
+    return speeds
 
 
 def prepared(
@@ -193,7 +207,7 @@ def prepared(
         batches = partial(patch_samples, regions, settings, device)
         return network, unet_loss(settings), batches, lambda: None
     network, task, loss = on_crops(model, folder, settings, profile)
-    samples = CropSamples(task, settings, device, network.field)
+    samples = CropSamples(task, settings, device, network)
     return laid_out(network, device), loss, samples.epoch, lambda: samples.__exit__()
 
 
@@ -207,8 +221,8 @@ def unet_loss(settings: SegmentationSettings) -> Loss:
     return loss
 
 
-def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -> dict[str, float]:
-    """Samples a second of the plain loop, with the textbook's augmentation and without any."""
+def answer_for_plain(model: str, folder: Path, profile: str, device: torch.device) -> None:
+    """For each line of the input, an epoch of the plain loop; says samples a second of it."""
     settings = settings_of(model, profile)
     if model == "U-Net":
         network, task, loss = PlainUNet(), None, unet_loss(settings)
@@ -217,22 +231,39 @@ def plain_speeds(model: str, folder: Path, profile: str, device: torch.device) -
     made_plain(network).to(device).train()
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=1e-4)
-    speeds: dict[str, list[float]] = {"plain": [], "plain, unchanged samples": []}
-    for repeat in range(3):
-        for name, is_changed in (("plain", True), ("plain, unchanged samples", False)):
-            started, seen = time.perf_counter(), 0
-            for batch in plain_batches(task, folder, settings, is_changed=is_changed):
-                optimizer.zero_grad()
-                loss(network, tuple(part.to(device) for part in batch)).backward()
-                optimizer.step()
-                seen += len(batch[0])
-            if repeat:
-                speeds[name].append(seen / (time.perf_counter() - started))
-    return {name: statistics.median(values) for name, values in speeds.items()}
+    for line in sys.stdin:
+        started, seen = time.perf_counter(), 0
+        is_changed = line.strip() == PLAIN
+        for batch in plain_batches(network, task, folder, settings, is_changed=is_changed):
+            optimizer.zero_grad()
+            loss(network, tuple(part.to(device) for part in batch)).backward()
+            optimizer.step()
+            seen += len(batch[0])
+        print(seen / (time.perf_counter() - started), flush=True)
+
+
+class PlainLoop:
+    """The plain loop in a process of its own, which waits until it is asked."""
+
+    def __init__(self, model: str, folder: Path, profile: str) -> None:
+        command = [sys.executable, __file__, "--profile", profile, "--plain", model, str(folder)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def __enter__(self) -> PlainLoop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def speed(self, kind: str) -> float:
+        """Samples a second of an epoch, with or without the textbook's augmentation."""
+        print(kind, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
 
 
 def plain_batches(
-    task: Task | None, folder: Path, settings: Any, *, is_changed: bool
+    network: nn.Module, task: Task | None, folder: Path, settings: Any, *, is_changed: bool
 ) -> Iterable[tuple[torch.Tensor, ...]]:
     """Batches on the CPU, each made when it is asked for."""
     rng = np.random.default_rng(0)
@@ -259,35 +290,43 @@ def plain_batches(
     )
     for rows in sampler.epoch(1):
         crops_hu = torch.from_numpy(array[rows]).float()[:, None]
-        if is_changed:
-            crops_hu = changed(crops_hu, augmentation.draw(len(rows), rng, settings))
+        drawn = augmentation.draw(len(rows), rng, settings if is_changed else OFF)
         truths = [torch.from_numpy(task.labels[rows])]
-        if task.said is not None:
-            truths += [torch.from_numpy(task.said[rows]).float(), torch.zeros(len(rows))]
+        if isinstance(network, DescribingClassifier):
+            words = torch.from_numpy(task.said[rows]).float()
+            truths += [words, torch.from_numpy(drawn.scale).float()]
+            frame = network.frame(task.spacing_irc_mm[rows])
+            crops_hu = changed(crops_hu, drawn, frame=frame)  # close-ups are always made
+        elif is_changed:
+            crops_hu = changed(crops_hu, drawn)
         yield crops_hu, *truths
-
-
-def plain_in_a_process(model: str, folder: Path, profile: str) -> dict[str, float]:
-    """The plain loop's speeds, untouched by what this process told its allocator."""
-    command = [sys.executable, __file__, "--profile", profile, "--plain", model, str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def report(model: str, folder: Path, profile: str, device: torch.device) -> None:
     """Measure one model and print its lines."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    plain = plain_in_a_process(model, folder, profile)
-    found = measured(model, folder, profile, device)
-    again = plain_in_a_process(model, folder, profile)
-    ours, limit = found["ours"], found["resident"]
-    print(f"{model}: ours {ours:.1f} samples/s, resident batch {limit:.1f}: {ours / limit:.1%}")
-    for name in plain:
-        speed = statistics.mean((plain[name], again[name]))
-        print(f"    {name} {speed:.1f} samples/s: ours is {ours / speed:.2f} times as fast")
+    with PlainLoop(model, folder, profile) as plain:
+        found = measured(model, folder, profile, device, plain)
+    print(f"{model}: ours {spread(found[OURS], '.0f')} samples/s")
+    print(f"    resident batch {spread(found[RESIDENT], '.0f')} samples/s: ours is", end=" ")
+    print(spread(ratios(found, RESIDENT), ".1%"))
+    for kind in (PLAIN, UNCHANGED):
+        print(f"    {kind} {spread(found[kind], '.0f')} samples/s: ours is", end=" ")
+        print(f"{spread(ratios(found, kind), '.2f')} times as fast")
     if device.type == "cuda":
         print(f"    peak GPU memory {torch.cuda.max_memory_reserved() / 1e9:.2f} GB")
+
+
+def ratios(found: Speeds, beside: str) -> list[float]:
+    """Ours beside another, of each round: what slows the machine down slows both."""
+    return [ours / other for ours, other in zip(found[OURS], found[beside], strict=True)]
+
+
+def spread(values: list[float], form: str) -> str:
+    """The median, and the quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 def main() -> None:
@@ -300,7 +339,7 @@ def main() -> None:
     device = pick_device("cuda" if asked.profile == "gpu" else "auto")
     if asked.plain:
         model, folder = asked.plain
-        print(json.dumps(plain_speeds(model, Path(folder), asked.profile, device)))
+        answer_for_plain(model, Path(folder), asked.profile, device)
         return
     keep_freed_memory()
     card = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"

@@ -28,6 +28,8 @@ from torch.nn import functional
 from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.classification.networks import OF_NODULE
 from lung_pipeline.classification.scales import Scales
+from lung_pipeline.crops.frame import CLOSE_UP_MM
+from lung_pipeline.ct.geometry import Triple
 
 EYES: Mapping[str, type[CropNetwork]] = {network.__name__: network for network in OF_NODULE}
 """The networks that can look at the crop."""
@@ -38,9 +40,9 @@ not done in the few hundred steps in which the eyes learn (docs/results.md)."""
 
 
 class DescribingClassifier(CropNetwork):
-    """Two logits for a crop, from what a reader would say of it."""
+    """Two logits for a close-up of a nodule, from what a reader would say of it."""
 
-    needs_spacing = True
+    sees_close_ups = True
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class DescribingClassifier(CropNetwork):
         eyes: str,
         architecture: Mapping[str, Any],
         told: Sequence[str],
+        close_up_mm: float,
         steepness: float = STEEPNESS,
     ) -> None:
         """Build the network.
@@ -56,13 +59,20 @@ class DescribingClassifier(CropNetwork):
             eyes: the class of the network that looks, one of ``EYES``.
             architecture: what that network is built with.
             told: names of the characteristics, in order.
+            close_up_mm: edge of the close-ups it learned from.
             steepness: of the judgement, see ``STEEPNESS``.
+
+        Raises:
+            ValueError: it learned from other close-ups than are made here.
         """
         super().__init__()
+        if close_up_mm != CLOSE_UP_MM:
+            raise ValueError(f"close-ups of {close_up_mm} mm; they are of {CLOSE_UP_MM} mm here")
         self.architecture = {
             "eyes": eyes,
             "architecture": dict(architecture),
             "told": list(told),
+            "close_up_mm": close_up_mm,
             "steepness": steepness,
         }
         self.steepness = steepness
@@ -82,7 +92,6 @@ class DescribingClassifier(CropNetwork):
         cls,
         eyes: CropNetwork,
         said: Mapping[str, npt.NDArray[np.float64]],
-        spacing_irc_mm: npt.NDArray[np.float64],
     ) -> DescribingClassifier:
         """Around a trained network, which becomes part of it and loses its head.
 
@@ -90,18 +99,22 @@ class DescribingClassifier(CropNetwork):
             eyes: what looks; which of its parts learn stays as it is.
             said: for each characteristic what readers said of the n nodules to learn from, NaN
                 where nobody did; sets the units.
-            spacing_irc_mm: of the voxels of each, shape (n, 3).
         """
-        model = cls(eyes=type(eyes).__name__, architecture=eyes.architecture, told=list(said))
+        model = cls(
+            eyes=type(eyes).__name__,
+            architecture=eyes.architecture,
+            told=list(said),
+            close_up_mm=CLOSE_UP_MM,
+        )
         del eyes.head
         model.eyes = eyes
-        model.scales.fit(said, spacing_irc_mm)
+        model.scales.fit(said)
         return model
 
     @property
-    def field(self) -> int:  # type: ignore[override]  # what is a number there is looked up here
+    def close_up_irc(self) -> Triple:  # type: ignore[override]  # a constant there, looked up here
         """As of the eyes."""
-        return self.eyes.field
+        return self.eyes.close_up_irc
 
     @property
     def last_block(self) -> nn.Module:
@@ -113,7 +126,7 @@ class DescribingClassifier(CropNetwork):
         return self.eyes.features(crops_hu)
 
     def tell(self, crops_hu: Tensor) -> Tensor:
-        """The characteristics of crops, (batch, n), as they are learned.
+        """The characteristics of close-ups, (batch, n), as they are learned.
 
         In the units of ``scales.py``, and in full precision: they are few, and judged steeply.
         """
@@ -121,29 +134,31 @@ class DescribingClassifier(CropNetwork):
         with torch.autocast(crops_hu.device.type, enabled=False):
             return cast("Tensor", self.words(seen))
 
-    def forward(self, crops_hu: Tensor, spacing_irc_mm: Tensor | None = None) -> Tensor:
-        """Crops in HU to logits (batch, 2); in training the characteristics stand behind them.
+    def judge(self, told: Tensor, scale: Tensor | None = None) -> Tensor:
+        """What was told to logits, (batch, 2).
 
         Args:
-            crops_hu: (batch, 1, 32, 48, 48).
-            spacing_irc_mm: of their voxels as they are seen, (batch, 3); those of a crop that was
-                made larger are smaller.
-
-        Raises:
-            ValueError: the spacing is missing.
+            told: what ``tell`` gave.
+            scale: how many times as large as it is each nodule was seen, (batch,); None: once.
         """
-        if spacing_irc_mm is None:
-            raise ValueError("this network judges by millimetres and needs the voxels' spacing")
-        told = self.tell(crops_hu)
         # The judgement learns from what is told and does not bend it: words that it bent said
         # less of the nodule, and labels of the training nodules by heart (docs/results.md).
-        logits = self.head(self.steepness * self.scales.meant(told, spacing_irc_mm).detach())
+        return cast("Tensor", self.head(self.steepness * self.scales.meant(told, scale).detach()))
+
+    def forward(self, crops_hu: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Close-ups in HU to logits (batch, 2); in training what is told stands behind them.
+
+        Args:
+            crops_hu: (batch, 1, index, row, column), of ``close_up_irc``.
+            scale: as for ``judge``.
+        """
+        told = self.tell(crops_hu)
+        logits = self.judge(told, scale)
         return torch.cat((logits, told), dim=1) if self.training else logits
 
-    def describe(self, crops_hu: Tensor, spacing_irc_mm: Tensor) -> Tensor:
+    def describe(self, crops_hu: Tensor) -> Tensor:
         """The characteristics in their readers' units, (batch, number of characteristics)."""
-        meant = self.scales.meant(self.tell(crops_hu), spacing_irc_mm)
-        return self.scales.in_readers_units(meant)
+        return self.scales.in_readers_units(self.scales.meant(self.tell(crops_hu)))
 
 
 OF_MALIGNANCY: tuple[type[CropNetwork], ...] = (*OF_NODULE, DescribingClassifier)
@@ -157,14 +172,25 @@ def describing_loss(
 
     Args:
         model: in training mode.
-        batch: crops, labels (batch,), what the readers said (batch, n), NaN where nobody said
-            anything, and how large the voxels are as they are seen, (batch, 3) in mm.
-        weight: of what is told, a mean over all that is known.
+        batch: close-ups, labels (batch,), what the readers said (batch, n), NaN where nobody said
+            anything, and how many times as large as it is each nodule is seen, (batch,).
+        weight: of what is told.
     """
-    crops_hu, labels, said, spacing_irc_mm = batch
-    out = model(crops_hu, spacing_irc_mm).float()
-    logits, told = out[:, :2], out[:, 2:]
-    counts = ~said.isnan() * model.scales.weights
-    apart = model.scales.apart(told, said.nan_to_num(), spacing_irc_mm) * counts
-    words = apart.sum() / counts.sum().clamp(min=1)
-    return functional.cross_entropy(logits, labels) + weight * words
+    crops_hu, labels, said, scale = batch
+    out = model(crops_hu, scale).float()
+    words = words_loss(model.scales, out[:, 2:], said, scale)
+    return functional.cross_entropy(out[:, :2], labels) + weight * words
+
+
+def words_loss(scales: Scales, told: Tensor, said: Tensor, scale: Tensor | None = None) -> Tensor:
+    """How far what is told lies from the readers' word, a mean over all that is known.
+
+    Args:
+        scales: the units of both.
+        told: (batch, n).
+        said: (batch, n), NaN where nobody said anything.
+        scale: how many times as large as it is each nodule was seen, (batch,); None: once.
+    """
+    counts = ~said.isnan() * scales.weights
+    apart = scales.apart(told, said.nan_to_num(), scale) * counts
+    return apart.sum() / counts.sum().clamp(min=1)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from lung_pipeline.classification.described import DescribingClassifier
 from lung_pipeline.classification.network import CropNetwork, fast_layout
+from lung_pipeline.crops.augmentation import framed
 from lung_pipeline.crops.sampling import Rows
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -46,10 +49,10 @@ def classify(
         model: a nodule or malignancy model.
         crops_hu: HU, shape (n, 32, 48, 48); a memory-mapped array is read batch by batch.
         precision: ``auto``, or ``float32`` for all.
-        spacing_irc_mm: of each crop's voxels, shape (n, 3), for a model that needs it.
+        spacing_irc_mm: of each crop's voxels, shape (n, 3), for a model that sees close-ups.
 
     Raises:
-        ValueError: the model needs the spacing, and it was not given.
+        ValueError: the model sees close-ups, and the spacing was not given.
     """
     fast_layout(model)
     device = next(model.parameters()).device
@@ -75,7 +78,7 @@ def classify_rows(
         model: a nodule or malignancy model.
         crops: the store.
         rows: which of them.
-        spacing_irc_mm: of all crops of the store, shape (n, 3), for a model that needs it.
+        spacing_irc_mm: of all crops of the store, shape (n, 3), for a model that sees close-ups.
 
     Returns:
         Shape (len(rows),).
@@ -91,26 +94,44 @@ def classify_rows(
 
 
 @torch.inference_mode()
+def tell(model: DescribingClassifier, crops_hu: VoxelsHu, spacing_irc_mm: Spacings) -> Tensor:
+    """What a describing model tells of crops, (n, characteristics), as it is learned.
+
+    Args:
+        model: says what it sees.
+        crops_hu: HU, shape (n, 32, 48, 48).
+        spacing_irc_mm: of each crop's voxels, shape (n, 3).
+    """
+    fast_layout(model.eval())
+    return torch.cat([model.tell(seen) for _, seen in _seen_by(model, crops_hu, spacing_irc_mm)])
+
+
+@torch.inference_mode()
 def _probabilities(
     model: nn.Module,
     crops_hu: VoxelsHu,
     precision: contextlib.AbstractContextManager[None],
     spacing_irc_mm: Spacings | None,
 ) -> npt.NDArray[np.float64]:
-    device = next(model.parameters()).device
     model.eval()
     probabilities = np.zeros(len(crops_hu))
     with precision:
-        for start in range(0, len(crops_hu), BATCH_CROPS):
-            chosen = slice(start, start + BATCH_CROPS)
-            batch = np.ascontiguousarray(crops_hu[chosen], dtype=np.float32)
-            given = [torch.from_numpy(batch)[:, None].to(device)]
-            if (
-                spacing_irc_mm is not None
-                and isinstance(model, CropNetwork)
-                and model.needs_spacing
-            ):
-                given.append(torch.from_numpy(spacing_irc_mm[chosen]).float().to(device))
-            logits = model(*given).float()
+        for chosen, seen in _seen_by(model, crops_hu, spacing_irc_mm):
+            logits = model(seen).float()
             probabilities[chosen] = logits.softmax(dim=1)[:, 1].cpu().numpy()
     return probabilities
+
+
+def _seen_by(
+    model: nn.Module, crops_hu: VoxelsHu, spacing_irc_mm: Spacings | None
+) -> Iterator[tuple[slice, Tensor]]:
+    """Batches as a model is to be given them, each with its place among the crops."""
+    device = next(model.parameters()).device
+    for start in range(0, len(crops_hu), BATCH_CROPS):
+        chosen = slice(start, start + BATCH_CROPS)
+        batch = np.ascontiguousarray(crops_hu[chosen], dtype=np.float32)
+        seen = torch.from_numpy(batch)[:, None].to(device)
+        if isinstance(model, CropNetwork) and model.sees_close_ups:
+            spacing = None if spacing_irc_mm is None else spacing_irc_mm[chosen]
+            seen = framed(seen, model.frame(spacing))
+        yield chosen, seen

@@ -12,7 +12,7 @@ import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.classification.settings import MalignancySettings
 from lung_pipeline.classification.tasks import Task, malignancy_task
 from lung_pipeline.classification.training import train_classifier
+from lung_pipeline.classification.validation import validate_describing
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.errors import AnnotationError, SettingError
 from lung_pipeline.learning.epoch import Epoch
@@ -63,11 +64,15 @@ def train_malignancy_model(
     task = malignancy_task(crops, settings)
     seeded(settings.seed)
     model = prepare_for_fine_tuning(nodule_model, settings.depth)
-    loss = None
+    learning: dict[str, Any] = {}
     if settings.judged_by == "characteristics":
         model, task = taught_words(model, task, said, spacing_irc_mm)
-        loss = partial(describing_loss, weight=settings.characteristics_weight)
-    history = train_classifier(model, task, settings, watcher, checkpoint, loss)
+        weight = settings.characteristics_weight
+        learning = {
+            "loss": partial(describing_loss, weight=weight),
+            "validate": partial(validate_describing, weight=weight),
+        }
+    history = train_classifier(model, task, settings, watcher, checkpoint, **learning)
     return model.requires_grad_(requires_grad=True).eval(), history
 
 
@@ -102,7 +107,7 @@ def taught_words(
         )
     if spacing_irc_mm is None:
         raise ValueError("who learns what readers said of a nodule must know its voxels' size")
-    model = DescribingClassifier.seeing_with(eyes, to_learn, spacing_irc_mm[learned_from])
+    model = DescribingClassifier.seeing_with(eyes, to_learn)
     words = np.stack(list(columns.values()), axis=1)
     return model, replace(task, said=words, spacing_irc_mm=spacing_irc_mm)
 

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.crops.frame import Floats, Frame, close_up
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
+from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.learning.first_layer import crops_convolved
 
 NUM_BLOCKS = 4
@@ -40,9 +42,26 @@ class CropNetwork(nn.Module):
     field: int = CROP_SHAPE_IRC[1]
     """Rows and columns of the crop's middle that are looked at; a crop may come with these only."""
 
-    needs_spacing: bool = False
-    """Whether ``forward`` must be told how large the voxels of each crop are as well, (batch, 3),
-    (slice, row, column) in mm."""
+    close_up_irc: Triple = CROP_SHAPE_IRC
+    """Voxels in which it would see a close-up (``crops/frame.py``)."""
+
+    sees_close_ups: bool = False
+    """Whether close-ups are what it is to be given, and not crops as they are stored."""
+
+    def frame(self, spacing_irc_mm: Floats | None) -> Frame:
+        """What it is to be given of crops.
+
+        Args:
+            spacing_irc_mm: of each crop's voxels, shape (batch, 3); needed for close-ups.
+
+        Raises:
+            ValueError: it sees close-ups, and the spacing is missing.
+        """
+        if not self.sees_close_ups:
+            return Frame((CROP_SHAPE_IRC[0], self.field, self.field))
+        if spacing_irc_mm is None:
+            raise ValueError("this network sees millimetres and needs the voxels' spacing")
+        return close_up(self.close_up_irc, spacing_irc_mm)
 
     def features(self, crops_hu: Tensor) -> Tensor:
         """What is seen in a crop, (batch, number of features)."""

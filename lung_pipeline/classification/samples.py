@@ -12,22 +12,25 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from lung_pipeline.classification.network import CropNetwork
 from lung_pipeline.classification.settings import CropSettings
 from lung_pipeline.classification.tasks import Task
 from lung_pipeline.crops import augmentation
+from lung_pipeline.crops.frame import Frame
 from lung_pipeline.crops.loader import CropLoader
+from lung_pipeline.crops.sampling import Rows
 from lung_pipeline.learning.seeds import seeded_for
 
 CropBatch = tuple[Tensor, ...]
-"""Crops in HU (batch, 1, 32, field, field) and labels (batch,). Where the task has it also what
-readers said (batch, n), and how large its voxels are as they are seen, (batch, 3) in mm."""
+"""Crops in HU (batch, 1, index, row, column) and labels (batch,). Where the task has it also what
+readers said (batch, n), and how many times as large as it is each nodule is seen, (batch,)."""
 
 
 class CropSamples:
     """The training crops of a task; to be closed, or used in a ``with`` statement."""
 
     def __init__(
-        self, task: Task, settings: CropSettings, device: torch.device, field: int | None = None
+        self, task: Task, settings: CropSettings, device: torch.device, network: CropNetwork
     ) -> None:
         """Nothing is read yet.
 
@@ -35,19 +38,17 @@ class CropSamples:
             task: which crops, and what is true of them.
             settings: how many, and how they are changed.
             device: where they are to be.
-            field: rows and columns of a crop's middle that are looked at; None: all.
+            network: whom they are for.
 
         Raises:
             AnnotationError: a group with a share has no crops.
         """
         truths = [torch.from_numpy(task.labels)]
-        self._has_words = task.said is not None and task.spacing_irc_mm is not None
-        if task.said is not None and task.spacing_irc_mm is not None:
-            truths += [
-                torch.from_numpy(values).float() for values in (task.said, task.spacing_irc_mm)
-            ]
+        if task.said is not None:
+            truths.append(torch.from_numpy(task.said).float())
         self._truths = [truth.to(device) for truth in truths]
-        self._settings, self._device, self._field = settings, device, field
+        self._settings, self._device, self._network = settings, device, network
+        self._spacing_irc_mm, self._has_words = task.spacing_irc_mm, task.said is not None
         self._loader = CropLoader(
             task.crops,
             task.train,
@@ -73,6 +74,9 @@ class CropSamples:
             chosen = torch.from_numpy(rows).to(self._device)
             truths = [truth[chosen] for truth in self._truths]
             if self._has_words:
-                # What was made larger seems to have smaller voxels.
-                truths[-1] /= torch.from_numpy(drawn.scale).float().to(self._device)[:, None]
-            yield augmentation.apply(crops_hu, drawn, field=self._field), *truths
+                truths.append(torch.from_numpy(drawn.scale).float().to(self._device))
+            yield augmentation.apply(crops_hu, drawn, frame=self._frame(rows)), *truths
+
+    def _frame(self, rows: Rows) -> Frame:
+        spacing = None if self._spacing_irc_mm is None else self._spacing_irc_mm[rows]
+        return self._network.frame(spacing)

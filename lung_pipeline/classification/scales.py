@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network tells of a nodule, and what readers say of it: the units of both.
 
-A network tells what it can see. A diameter it tells in pixels, and readers give it in millimetres:
-a scan's header says how large its voxels are. A share of the readers, such as of those who see
+A network tells what it sees, in standard units of what readers say. Of a nodule that is shown
+larger than it is it tells a larger diameter. A share of the readers, such as of those who see
 calcification, it tells by its log odds: told on a line like a size it would never be quite 0, and
-that noise would be in every judgement (docs/results.md). All else it tells in standard units.
+that noise would be in every judgement (docs/results.md).
 
 Belongs here: from one to the other, and how far apart the two are. Does not belong here: the
 network (``described.py``), and what the readers said (``annotations/characteristics.py``).
@@ -46,20 +46,13 @@ class Scales(nn.Module):
         self.register_buffer("is_size", is_size, persistent=False)
         self.register_buffer("is_share", is_share, persistent=False)
 
-    def fit(
-        self,
-        said: Mapping[str, npt.NDArray[np.float64]],
-        spacing_irc_mm: npt.NDArray[np.float64],
-    ) -> None:
+    def fit(self, said: Mapping[str, npt.NDArray[np.float64]]) -> None:
         """Take mean and spread from the nodules that are learned from.
 
         Args:
             said: for each characteristic what readers said of m nodules, NaN where nobody did.
-            spacing_irc_mm: of the voxels of each, shape (m, 3).
         """
-        log2_pixel = np.log2(spacing_irc_mm[:, 2])
-        seen = [words - log2_pixel * (name == LOG2_DIAMETER) for name, words in said.items()]
-        known = [words[np.isfinite(words)] for words in seen]
+        known = [words[np.isfinite(words)] for words in said.values()]
         self.mean = torch.tensor([float(words.mean()) for words in known])
         self.spread = torch.tensor([max(float(words.std()), NARROWEST) for words in known])
 
@@ -68,25 +61,37 @@ class Scales(nn.Module):
         """How much each characteristic counts while they are learned, (n,)."""
         return 1 + (SIZE_WEIGHT - 1) * self.is_size
 
-    def meant(self, told: Tensor, spacing_irc_mm: Tensor) -> Tensor:
-        """What is told of such voxels, in standard units of what readers say, (batch, n)."""
+    def meant(self, told: Tensor, scale: Tensor | None = None) -> Tensor:
+        """What is told, in standard units of the nodules as large as they are, (batch, n).
+
+        Args:
+            told: (batch, n).
+            scale: how many times as large as it is each nodule was seen, (batch,); None: once.
+        """
         shares = (torch.sigmoid(told) - self.mean) / self.spread
-        return torch.where(self.is_share, shares, told + self._pixel(spacing_irc_mm))
+        return torch.where(self.is_share, shares, told - self._enlarged(scale))
 
     def in_readers_units(self, meant: Tensor) -> Tensor:
         """Standard units to those of the readers, (batch, n)."""
         return meant * self.spread + self.mean
 
-    def apart(self, told: Tensor, said: Tensor, spacing_irc_mm: Tensor) -> Tensor:
+    def apart(self, told: Tensor, said: Tensor, scale: Tensor | None = None) -> Tensor:
         """How far what is told lies from what readers said, each (batch, n).
 
         Of a share its cross entropy, of the others a smooth L1 loss in standard units.
+
+        Args:
+            told: (batch, n).
+            said: (batch, n), nowhere NaN.
+            scale: how many times as large as it is each nodule was seen, (batch,); None: once.
         """
-        wanted = (said - self.mean) / self.spread - self._pixel(spacing_irc_mm)
+        wanted = (said - self.mean) / self.spread + self._enlarged(scale)
         lengths = functional.smooth_l1_loss(told, wanted, reduction="none")
         shares = functional.binary_cross_entropy_with_logits(told, said, reduction="none")
         return torch.where(self.is_share, shares, lengths)
 
-    def _pixel(self, spacing_irc_mm: Tensor) -> Tensor:
-        """A pixel's size in standard units in the diameter's place, and 0 elsewhere, (batch, n)."""
-        return torch.log2(spacing_irc_mm[:, 2:]) / self.spread * self.is_size
+    def _enlarged(self, scale: Tensor | None) -> Tensor:
+        """What seeing it larger adds to the diameter, in standard units; 0 to all else."""
+        if scale is None:
+            return torch.zeros_like(self.mean)
+        return torch.log2(scale)[:, None] / self.spread * self.is_size

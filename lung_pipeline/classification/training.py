@@ -7,6 +7,7 @@ The malignancy model is the same loop with another task and most weights frozen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from lung_pipeline.classification.tasks import Task, hardness_of, nodule_task
 from lung_pipeline.classification.validation import validate_classifier
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.learning.device import pick_device
-from lung_pipeline.learning.epoch import Epoch
+from lung_pipeline.learning.epoch import Epoch, Validation
 from lung_pipeline.learning.loop import Loss, fit
 from lung_pipeline.learning.seeds import seeded
 from lung_pipeline.learning.watching import SILENT, Watcher
@@ -33,6 +34,7 @@ def train_classifier(
     watcher: Watcher = SILENT,
     checkpoint: Path | None = None,
     loss: Loss | None = None,
+    validate: Callable[[nn.Module, Task, int], Validation] = validate_classifier,
 ) -> list[Epoch]:
     """Train the parameters that want gradients; the model ends with its best epoch's weights.
 
@@ -43,19 +45,20 @@ def train_classifier(
         watcher: told each epoch and step.
         checkpoint: where the state is kept, so that an interrupted training goes on.
         loss: of a batch; without one ``crop_loss``.
+        validate: judges the model on a task's validation part, with a seed for its intervals.
 
     Raises:
         AnnotationError: a group of training crops, or the validation part, is empty.
     """
     device = pick_device(settings.device)
     fast_layout(model.to(device))
-    with CropSamples(task, settings, device, model.field) as samples:
+    with CropSamples(task, settings, device, model) as samples:
         return fit(
             model,
             settings.schedule(),
             batches=samples.epoch,
             loss=loss or crop_loss,
-            validate=lambda trained: validate_classifier(trained, task, settings.seed),
+            validate=lambda trained: validate(trained, task, settings.seed),
             watcher=watcher,
             checkpoint=checkpoint,
         )

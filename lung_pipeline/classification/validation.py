@@ -8,14 +8,18 @@ was most wrong. Does not belong here: how figures are computed (``learning.metri
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from lung_pipeline.classification.inference import classify_rows
+from lung_pipeline.classification.described import DescribingClassifier, words_loss
+from lung_pipeline.classification.inference import classify_rows, tell
 from lung_pipeline.classification.tasks import Task
 from lung_pipeline.crops.sampling import Rows
-from lung_pipeline.learning.epoch import Validation
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Validation
 from lung_pipeline.learning.examples import CropExamples, worst_rows
 from lung_pipeline.learning.metrics import two_class_metrics
 from lung_pipeline.learning.ranking import RANGE_MM, ruler_metrics
@@ -42,6 +46,47 @@ def validate_classifier(model: nn.Module, task: Task, seed: int) -> Validation:
     return Validation(
         {**figures, **_beside_ruler(task, probability, seed)}, _worst(task, probability)
     )
+
+
+def validate_describing(
+    model: DescribingClassifier, task: Task, seed: int, weight: float
+) -> Validation:
+    """As ``validate_classifier``; its loss is what the model learned by, words and judgement.
+
+    The judgement alone turns on the few nodules near the line, and would choose the epoch by luck
+    while the words still get better (docs/results.md).
+
+    Args:
+        model: says what it sees.
+        task: with what the readers said, and the voxels' spacing.
+        seed: of the draws of intervals.
+        weight: of what is told beside the judgement.
+    """
+    judged = validate_classifier(model, task, seed)
+    told, said = _told_and_said(model, task)
+    words = float(words_loss(model.scales, told, said))
+    apart = (model.scales.in_readers_units(model.scales.meant(told)) - said).abs().nanmean(dim=0)
+    judgement = judged.figures[VALIDATION_LOSS]
+    figures = {
+        **judged.figures,
+        VALIDATION_LOSS: judgement + weight * words,
+        "validation/judgement_loss": judgement,
+        "validation/words_loss": words,
+        **{
+            f"validation/error_of_{name}": float(error)
+            for name, error in zip(model.architecture["told"], apart, strict=True)
+        },
+    }
+    return replace(judged, figures=figures)
+
+
+def _told_and_said(model: DescribingClassifier, task: Task) -> tuple[Tensor, Tensor]:
+    """What the model and what the readers say of the validation part, each (n, characteristics)."""
+    rows = task.validation
+    if task.said is None or task.spacing_irc_mm is None:
+        raise ValueError("a describing model is judged by readers' words, and sees millimetres")
+    told = tell(model, task.crops.read(rows), task.spacing_irc_mm[rows])
+    return told, torch.from_numpy(task.said[rows]).to(told)
 
 
 def _beside_ruler(task: Task, probability: Floats, seed: int) -> dict[str, float]:

@@ -26,16 +26,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from lung_pipeline.crops.augmentation_draw import Augmentation, Floats, draw, from_json
+from lung_pipeline.crops.augmentation_settings import OFF
+from lung_pipeline.crops.frame import Frame
 from lung_pipeline.errors import SettingError
 
-__all__ = ["Augmentation", "apply", "draw", "from_json"]
+__all__ = ["Augmentation", "apply", "draw", "framed", "from_json"]
 
 
-@overload
-def apply(images_hu: Tensor, augmentation: Augmentation, *, field: int | None = ...) -> Tensor: ...
 @overload
 def apply(
-    images_hu: Tensor, augmentation: Augmentation, masks: Tensor, *, field: int | None = ...
+    images_hu: Tensor, augmentation: Augmentation, *, frame: Frame | None = ...
+) -> Tensor: ...
+@overload
+def apply(
+    images_hu: Tensor, augmentation: Augmentation, masks: Tensor, *, frame: Frame | None = ...
 ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -44,7 +48,7 @@ def apply(
     augmentation: Augmentation,
     masks: Tensor | None = None,
     *,
-    field: int | None = None,
+    frame: Frame | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Resample each sample with its mask, then add noise to the image.
 
@@ -53,33 +57,38 @@ def apply(
             (batch, slice, row, column), whose order is mirrored and which are not resampled.
         augmentation: drawn for as many samples.
         masks: of crops in their shape; of patches, the middle slice's (batch, 1, row, column).
-        field: rows and columns of the middle that are wanted, as many as there are or an even
-            number fewer; None: all. What comes into them from outside is not lost.
+        frame: what is wanted of crops; None: all. What comes into it from outside is not lost.
 
     Returns:
         The images as float32, with the masks, in their own type, where there are any. Where
         nothing is to be done they are the tensors given; those are never changed.
 
     Raises:
-        ValueError: drawn for another number of samples, or a field that has no middle.
+        ValueError: drawn for another number of samples, or a frame that has no middle or is not
+            for crops.
         SettingError: slices of a patch are to be shifted.
     """
-    _refuse_misfit(images_hu, augmentation, field)
+    _refuse_misfit(images_hu, augmentation, frame)
     with torch.no_grad():
-        moved = _moved(images_hu.float(), augmentation, field, is_mask=False)
+        moved = _moved(images_hu.float(), augmentation, frame, is_mask=False)
         noisy = _with_noise(moved, augmentation)
         if masks is None:
             return noisy
-        marks = _moved(masks.float(), augmentation, field, is_mask=True)
+        marks = _moved(masks.float(), augmentation, frame, is_mask=True)
         return noisy, marks.to(masks.dtype)
 
 
-def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation, field: int | None) -> None:
+def framed(crops_hu: Tensor, frame: Frame) -> Tensor:
+    """Crops in HU, (batch, 1, index, row, column), in a frame and otherwise as they are."""
+    nothing = draw(len(crops_hu), np.random.default_rng(0), OFF)
+    return apply(crops_hu, nothing, frame=frame)
+
+
+def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation, frame: Frame | None) -> None:
     if len(images_hu) != len(augmentation):
         raise ValueError(f"{len(images_hu)} samples, but {len(augmentation)} were drawn for")
-    edges = [] if field is None else [size - field for size in images_hu.shape[-2:]]
-    if any(edge < 0 or edge % 2 for edge in edges):
-        raise ValueError(f"no middle of {field} pixels in {tuple(images_hu.shape[-2:])}")
+    if frame is not None:
+        _refuse_frame(images_hu, frame)
     if images_hu.ndim == 4 and augmentation.shift_irc[:, 0].any():
         raise SettingError(
             value=f"up to {np.abs(augmentation.shift_irc[:, 0]).max():.3g} slices",
@@ -89,34 +98,37 @@ def _refuse_misfit(images_hu: Tensor, augmentation: Augmentation, field: int | N
         )
 
 
+def _refuse_frame(crops_hu: Tensor, frame: Frame) -> None:
+    if crops_hu.ndim != 5:
+        raise ValueError("a frame is for crops")
+    if frame.step_irc is not None:
+        return
+    edges = np.subtract(crops_hu.shape[2:], frame.shape_irc)
+    if (edges < 0).any() or (edges % 2).any():
+        raise ValueError(f"no middle of {frame.shape_irc} voxels in {tuple(crops_hu.shape[2:])}")
+
+
 def _moved(
-    images: Tensor, augmentation: Augmentation, field: int | None, *, is_mask: bool
+    images: Tensor, augmentation: Augmentation, frame: Frame | None, *, is_mask: bool
 ) -> Tensor:
     """Everything but noise."""
     is_crop = images.ndim == 5
     slices = images[:, 0] if is_crop else images  # (batch, index, row, column)
     if augmentation.is_turned:
-        slices = _in_plane(slices, augmentation, field, is_mask=is_mask)
+        slices = _in_plane(slices, augmentation, frame, is_mask=is_mask)
     else:
         for axis in (1, 2):
-            positions = augmentation.source_positions(axis, slices.shape[axis + 1])
+            positions = augmentation.source_positions(axis, slices.shape[axis + 1], frame)
             slices = _along(slices, axis + 1, positions, is_mask=is_mask)
-        rows, columns = (_middle(size, field) for size in slices.shape[2:])
-        slices = slices[:, :, rows, columns]
-    of_slices = augmentation.source_positions(0, slices.shape[1], is_scaled=is_crop)
+    of_slices = augmentation.source_positions(0, slices.shape[1], frame, is_scaled=is_crop)
     slices = _along(slices, 1, of_slices, is_mask=is_mask)
     return slices[:, None] if is_crop else slices
-
-
-def _middle(size: int, field: int | None) -> slice:
-    edge = 0 if field is None else (size - field) // 2
-    return slice(edge, size - edge)
 
 
 def _along(slices: Tensor, dim: int, positions: Floats, *, is_mask: bool) -> Tensor:
     """Resample one dimension; whole positions give the voxels there to the bit."""
     last = slices.shape[dim] - 1
-    if (positions == np.arange(last + 1)).all():
+    if np.array_equal(positions, np.tile(np.arange(last + 1.0), (len(slices), 1))):
         return slices
     if is_mask:
         nearest = np.floor(positions + 0.5)
@@ -146,35 +158,38 @@ def _beside(values: npt.NDArray[Any], slices: Tensor, dim: int) -> Tensor:
 
 
 def _in_plane(
-    slices: Tensor, augmentation: Augmentation, field: int | None, *, is_mask: bool
+    slices: Tensor, augmentation: Augmentation, frame: Frame | None, *, is_mask: bool
 ) -> Tensor:
     """Resample rows and columns together; all slices of a sample take the same way."""
-    rows, columns = (_middle(size, field) for size in slices.shape[2:])
     return functional.grid_sample(
         slices,
-        _plane_grid(augmentation, slices)[:, rows, columns],
+        _plane_grid(augmentation, slices, frame),
         mode="nearest" if is_mask else "bilinear",
         padding_mode="zeros" if is_mask else "border",
         align_corners=False,
     )
 
 
-def _plane_grid(augmentation: Augmentation, slices: Tensor) -> Tensor:
+def _plane_grid(augmentation: Augmentation, slices: Tensor, frame: Frame | None) -> Tensor:
     """Where each voxel comes from, as ``grid_sample`` wants it: (batch, row, column, [x, y]).
 
     Sums of products instead of torch's ``affine_grid``, whose matrix product is at the mercy of
     TF32: ten bits would misplace voxels by a twentieth.
     """
     num_rows, num_columns = slices.shape[2:]
+    wanted_rows, wanted_columns = slices.shape[2:] if frame is None else frame.shape_irc[1:]
     angle = np.deg2rad(augmentation.angle_deg)
     numbers = [np.cos(angle), np.sin(angle), augmentation.scale]
-    values = np.stack([*numbers, *augmentation.mirror_irc.T[1:], *augmentation.shift_irc.T[1:]])
+    to_source = augmentation.mirror_irc.copy()
+    if frame is not None and frame.step_irc is not None:
+        to_source *= frame.step_irc
+    values = np.stack([*numbers, *to_source.T[1:], *augmentation.shift_irc.T[1:]])
     per_sample = torch.from_numpy(values).float().to(slices.device)
-    cos, sin, scale, mirror_y, mirror_x, shift_y, shift_x = per_sample[:, :, None, None]
-    x = _from_center(num_columns, slices)[None, None, :] - shift_x
-    y = _from_center(num_rows, slices)[None, :, None] - shift_y
-    x_in = mirror_x * (cos * x + sin * y) / scale
-    y_in = mirror_y * (cos * y - sin * x) / scale
+    cos, sin, scale, to_source_y, to_source_x, shift_y, shift_x = per_sample[:, :, None, None]
+    x = _from_center(wanted_columns, slices)[None, None, :] - shift_x
+    y = _from_center(wanted_rows, slices)[None, :, None] - shift_y
+    x_in = to_source_x * (cos * x + sin * y) / scale
+    y_in = to_source_y * (cos * y - sin * x) / scale
     return torch.stack([x_in * (2 / num_columns), y_in * (2 / num_rows)], dim=-1)
 
 

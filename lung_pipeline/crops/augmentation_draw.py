@@ -9,7 +9,8 @@ where their number is even): a sample is mirrored, scaled, turned and then shift
     p_out = turn(angle) @ (scale * mirror * p_in) + shift,
 
 so a shift means voxels of the result, and a scale above 1 makes things larger. A positive angle
-turns the columns' axis towards the rows': clockwise on a slice whose rows run downward.
+turns the columns' axis towards the rows': clockwise on a slice whose rows run downward. Where a
+``Frame`` wants other voxels than the sample's, p_in and p_out are in those.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lung_pipeline.crops.augmentation_settings import FOR_CROPS, AugmentationSettings
+from lung_pipeline.crops.frame import Frame
 from lung_pipeline.errors import SettingError
 
 Floats = npt.NDArray[np.float64]
@@ -66,18 +68,21 @@ class Augmentation:
         rows = {name: getattr(self, name)[samples] for name in _COLUMNS}
         return Augmentation(noise_hu=self.noise_hu, **rows)
 
-    def source_positions(self, axis: int, size: int, *, is_scaled: bool = True) -> Floats:
-        """Where along an axis each voxel of an unturned result comes from, (batch, size).
+    def source_positions(
+        self, axis: int, size: int, frame: Frame | None = None, *, is_scaled: bool = True
+    ) -> Floats:
+        """Where along an axis each voxel of an unturned result comes from, (batch, voxels).
 
         Args:
             axis: 0 for slices, 1 for rows, 2 for columns.
-            size: voxels along it.
+            size: voxels of a sample along it.
+            frame: what is wanted of it; None: all.
             is_scaled: false along the slices of a patch, which are not resampled.
         """
-        center = (size - 1) / 2
+        wanted, step = (size, 1.0) if frame is None else (frame.shape_irc[axis], frame.steps(axis))
         scale = self.scale[:, None] if is_scaled else 1.0
-        from_center = np.arange(size) - center - self.shift_irc[:, axis, None]
-        return center + self.mirror_irc[:, axis, None] * from_center / scale
+        from_center = np.arange(wanted) - (wanted - 1) / 2 - self.shift_irc[:, axis, None]
+        return (size - 1) / 2 + self.mirror_irc[:, axis, None] * from_center * step / scale
 
     def as_json(self) -> dict[str, Any]:
         """Lists and numbers only; ``from_json`` gives the same augmentation to the bit."""

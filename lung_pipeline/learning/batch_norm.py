@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batch norms that are fast on a CPU where channels are few.
 
-torch works through the channels of one pixel at a time, and eight channels in bfloat16 fill a
-quarter of a vector of the processor, which takes five times as long as it need
-(docs/results.md).
+torch works through the channels of one pixel at a time, and eight of them are too few to keep the
+processor busy: it takes three to five times as long as it need (docs/results.md).
 Pixels that lie side by side are therefore taken as more channels, ``LANES`` in all, and what is
 found of the same channel is put together. The result is the same but for rounding (batch norm:
 Ioffe and Szegedy 2015, arXiv 1502.03167).
@@ -23,8 +22,8 @@ from torch.autograd.function import once_differentiable
 LANES = 256
 """Channels of as many pixels as make this number, together."""
 
-FEW_BYTES = 16
-"""Of the channels of one pixel, at most; from twice as many on torch's own way is as fast."""
+FEW = 8
+"""Channels at most; from twice as many on torch's own way is as fast, or faster."""
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -41,7 +40,7 @@ def _lines_of(norm: BatchNorm3d, features: Tensor) -> Tensor | None:
     if not norm.training or features.device.type != "cpu" or torch.compiler.is_compiling():
         return None
     channels, last = features.shape[1], features.movedim(1, -1)
-    if channels * features.itemsize > FEW_BYTES or LANES % channels:
+    if channels > FEW or LANES % channels:
         return None
     if features.numel() % LANES or not last.is_contiguous():
         return None
@@ -104,7 +103,7 @@ class _OnLines(torch.autograd.Function):
         of_lines = -scale * inverse * of_weight / pixels
         shift = -scale * of_bias / pixels - of_lines * mean
         rest = _scaled(lines, of_lines, shift)
-        found = torch.addcmul(rest, gradient, _column(scale, gradient))
+        found = rest.addcmul_(gradient, _column(scale, gradient))
         return found, of_weight, of_bias, None
 
 

@@ -62,7 +62,10 @@ class TrainingState:
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # Not the fused one: it goes wrong, without a word, on moments that a checkpoint gave back.
         optimizer = torch.optim.AdamW(
-            learning, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            learning,
+            lr=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            foreach=True,
         )
         average = None
         if schedule.average_decay:

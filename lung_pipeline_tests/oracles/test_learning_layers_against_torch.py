@@ -16,7 +16,7 @@ from lung_pipeline.learning.batch_norm import BatchNorm3d
 from lung_pipeline.learning.first_layer import crops_convolved
 
 FEW, MANY = 4, 16
-"""Channels of float32 that go by lanes, and that torch takes itself."""
+"""Channels that go by lanes, and that torch takes itself."""
 
 
 def _noise(*shape: int) -> Tensor:
@@ -61,10 +61,9 @@ def test_batch_norm_is_torchs(
     theirs: type[nn.Module],
     shape: tuple[int, ...],
     layout: torch.memory_format,
-    monkeypatch: pytest.MonkeyPatch,
     is_training: bool,
 ) -> None:
-    monkeypatch.setattr(batch_norm, "FEW_BYTES", FEW * 8)  # float64, so that rounding hides nothing
+    # In float64, so that rounding hides nothing.
     one, other = (_unlike(kind(shape[1])).double().train(is_training) for kind in (ours, theirs))
     given = [_noise(*shape).double().contiguous(memory_format=layout) for _ in range(2)]
     for _ in range(2):  # the second time the running statistics are no longer 0 and 1

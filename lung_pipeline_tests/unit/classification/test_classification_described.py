@@ -16,11 +16,13 @@ from lung_pipeline.classification.described import (
     DescribingClassifier,
     describing_loss,
 )
+from lung_pipeline.classification.inference import classify
 from lung_pipeline.classification.malignancy import train_malignancy_model
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.classification.residual import ResidualClassifier
 from lung_pipeline.classification.settings import MalignancySettings
 from lung_pipeline.crops.augmentation_settings import OFF
+from lung_pipeline.crops.frame import CLOSE_UP_MM
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.errors import AnnotationError
@@ -40,19 +42,13 @@ SETTINGS = MalignancySettings(
 def _model(**said: list[float]) -> DescribingClassifier:
     torch.manual_seed(1)
     values = {name: np.asarray(numbers, dtype=float) for name, numbers in said.items()}
-    num_nodules = max(map(len, said.values()))
-    return DescribingClassifier.seeing_with(
-        ResidualClassifier(**SMALL), values, np.ones((num_nodules, 3))
-    )
-
-
-def _of_1_mm(number: int) -> torch.Tensor:
-    return torch.ones(number, 3)
+    return DescribingClassifier.seeing_with(ResidualClassifier(**SMALL), values)
 
 
 def _noise(number: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
-    return torch.randn((number, 1, *CROP_SHAPE_IRC), generator=generator) * 200 - 700
+    shape_irc = ResidualClassifier.close_up_irc
+    return torch.randn((number, 1, *shape_irc), generator=generator) * 200 - 700
 
 
 def _crops() -> CropSet:
@@ -80,14 +76,21 @@ def _said(crops: CropSet) -> pd.DataFrame:
 
 def test_it_infers_two_logits_and_in_training_tells_what_it_sees_behind_them() -> None:
     model, crops_hu = _model(size=[1, 3], texture=[1, 5]), _noise(3)
-    assert model.train()(crops_hu, _of_1_mm(3)).shape == (3, 2 + 2)
+    assert model.train()(crops_hu).shape == (3, 2 + 2)
     with torch.inference_mode():
-        assert model.eval()(crops_hu, _of_1_mm(3)).shape == (3, 2)
+        assert model.eval()(crops_hu).shape == (3, 2)
 
 
 def test_without_the_size_of_its_voxels_a_crop_is_refused() -> None:
+    crops_hu = np.zeros((1, *CROP_SHAPE_IRC), dtype=np.int16)
     with pytest.raises(ValueError, match="needs the voxels' spacing"):
-        _model(size=[1, 3]).eval()(_noise(1))
+        classify(_model(size=[1, 3]), crops_hu)
+
+
+def test_a_model_that_learned_from_other_close_ups_is_refused() -> None:
+    architecture = {**_model(size=[1, 3]).architecture, "close_up_mm": 30.0}
+    with pytest.raises(ValueError, match=r"close-ups of 30.0 mm; they are of 22.4 mm here"):
+        DescribingClassifier(**architecture)
 
 
 def test_words_come_in_the_units_of_the_readers() -> None:
@@ -96,22 +99,8 @@ def test_words_come_in_the_units_of_the_readers() -> None:
     torch.nn.init.zeros_(model.words.weight)
     torch.nn.init.constant_(model.words.bias, 0.5)
     with torch.inference_mode():
-        found = model.eval().describe(_noise(1), _of_1_mm(1))
+        found = model.eval().describe(_noise(1))
     torch.testing.assert_close(found, torch.tensor([[4.0]]))
-
-
-def test_a_diameter_is_told_in_pixels_and_described_in_millimetres() -> None:
-    """Nodules of 4 and 16 mm in pixels of 0.5 and 2 mm are 8 pixels wide, both of them."""
-    eyes = ResidualClassifier(**SMALL)
-    said = {"log2_diameter": np.log2([4.0, 16.0])}
-    spacing = np.array([[1.0, 0.5, 0.5], [1.0, 2.0, 2.0]])
-    model = DescribingClassifier.seeing_with(eyes, said, spacing).eval()
-    assert model.scales.mean.tolist() == [3.0]
-    for parameter in model.words.parameters():
-        torch.nn.init.zeros_(parameter)  # what is told is the mean
-    with torch.inference_mode():
-        found = model.describe(_noise(2), torch.from_numpy(spacing).float())
-    torch.testing.assert_close(found.exp2(), torch.tensor([[4.0], [16.0]]))
 
 
 def test_a_share_is_told_by_its_log_odds_and_described_as_a_share() -> None:
@@ -119,13 +108,13 @@ def test_a_share_is_told_by_its_log_odds_and_described_as_a_share() -> None:
     torch.nn.init.zeros_(model.words.weight)
     torch.nn.init.constant_(model.words.bias, math.log(3))  # three of four readers
     with torch.inference_mode():
-        found = model.describe(_noise(1), _of_1_mm(1))
+        found = model.describe(_noise(1))
     torch.testing.assert_close(found, torch.tensor([[0.75]]))
 
 
 def test_a_characteristic_on_which_all_agree_divides_by_no_zero() -> None:
     with torch.inference_mode():
-        found = _model(texture=[5, 5]).eval().describe(_noise(1), _of_1_mm(1))
+        found = _model(texture=[5, 5]).eval().describe(_noise(1))
     assert torch.isfinite(found).all()
 
 
@@ -136,7 +125,7 @@ def test_it_judges_by_its_words_alone() -> None:
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
     with torch.inference_mode():
-        logits = model(_noise(2), _of_1_mm(2))
+        logits = model(_noise(2))
     # Whatever the crop: what is told is 1, so the logit is the steepness times the weight.
     torch.testing.assert_close(logits, torch.tensor([[0.0, 0.2 * STEEPNESS]] * 2))
 
@@ -147,7 +136,7 @@ def test_its_judgement_does_not_bend_its_words() -> None:
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0], [0.2]]))
     said = torch.full((2, 1), float("nan"))
-    batch = (_noise(2), torch.tensor([0, 1]), said, _of_1_mm(2))
+    batch = (_noise(2), torch.tensor([0, 1]), said, torch.ones(2))
     describing_loss(model, batch, 4.0).backward()
     assert model.head.weight.grad is not None
     assert model.head.weight.grad.any()
@@ -170,6 +159,7 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
         eyes="ResidualClassifier",
         architecture=SMALL,
         told=["log2_diameter", "texture"],
+        close_up_mm=CLOSE_UP_MM,
     )
     model.scales.spread = torch.tensor([0.5, 1.0])
     with torch.no_grad():
@@ -180,11 +170,11 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
 def test_the_loss_leaves_out_what_nobody_said_and_counts_the_size_thrice() -> None:
     model = _telling([[0.0, 9.0], [0.0, 0.0]])
     said = torch.tensor([[1.0, float("nan")], [float("nan"), 1.0]])
-    batch = (torch.zeros(2, 1), torch.tensor([0, 1]), said, _of_1_mm(2))
+    batch = (torch.zeros(2, 1), torch.tensor([0, 1]), said, torch.ones(2))
     # Undecided logits cost log 2. Words: 1 off is 2 halves and costs 1.5, thrice; 1 off costs 0.5;
     # of 4 in all.
     assert describing_loss(model, batch, 2.0).item() == pytest.approx(math.log(2) + 2 * 5 / 4)
-    unknown = (batch[0], batch[1], torch.full((2, 2), float("nan")), _of_1_mm(2))
+    unknown = (batch[0], batch[1], torch.full((2, 2), float("nan")), torch.ones(2))
     assert describing_loss(model, unknown, 2.0).item() == pytest.approx(math.log(2))
 
 
@@ -193,20 +183,20 @@ def test_the_loss_of_a_share_is_its_cross_entropy() -> None:
     torch.nn.init.zeros_(model.words.weight)
     torch.nn.init.constant_(model.words.bias, math.log(3))
     said = torch.tensor([[1.0], [0.5]])
-    batch = (_noise(2), torch.tensor([0, 1]), said, _of_1_mm(2))
+    batch = (_noise(2), torch.tensor([0, 1]), said, torch.ones(2))
     # The chance that is told is 3/4; one label of each kind costs log 2 undecided.
     of_words = -(math.log(0.75) + 0.5 * math.log(0.75) + 0.5 * math.log(0.25)) / 2
     expected = math.log(2) + 2 * of_words
     assert describing_loss(model, batch, 2.0).item() == pytest.approx(expected)
 
 
-def test_what_has_small_pixels_is_told_large_and_judged_as_it_is() -> None:
-    # In pixels half as large it is one doubling more, which is 2 in units of half a doubling.
-    spacing = torch.tensor([[1.0, 0.5, 0.5], [1.0, 1.0, 1.0]])
+def test_what_is_shown_twice_as_large_is_told_large_and_judged_as_it_is() -> None:
+    # Twice as large is one doubling more, which is 2 in units of half a doubling.
+    scale = torch.tensor([2.0, 1.0])
     said = torch.tensor([[0.25, 0.0], [0.25, 0.0]])
     told_rightly = _telling([[2.5, 0.0], [0.5, 0.0]])
     labels = torch.tensor([1, 1])
-    found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, spacing), 10.0)
+    found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, scale), 10.0)
     # No word is wrong; both are judged by the size they have, 0.5 of such units.
     assert found.item() == pytest.approx(math.log(1 + math.exp(-0.5)), rel=1e-5)
 
@@ -216,9 +206,8 @@ def test_the_architecture_rebuilds_it_from_its_card() -> None:
     again = DescribingClassifier(**json.loads(json.dumps(model.architecture)))
     again.load_state_dict(model.state_dict())
     with torch.inference_mode():
-        given = (_noise(2), _of_1_mm(2))
-        assert torch.equal(again.eval()(*given), model.eval()(*given))
-        assert torch.equal(again.describe(*given), model.describe(*given))
+        assert torch.equal(again.eval()(_noise(2)), model.eval()(_noise(2)))
+        assert torch.equal(again.describe(_noise(2)), model.describe(_noise(2)))
 
 
 def test_a_training_teaches_words_and_judgement_and_is_repeated_to_the_bit() -> None:

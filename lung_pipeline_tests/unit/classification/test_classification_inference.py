@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lung_pipeline.classification import inference
 from lung_pipeline.classification.inference import HOPELESS, classify, classify_rows
 from lung_pipeline.classification.network import CropClassifier, CropNetwork
+from lung_pipeline.crops.frame import CLOSE_UP_MM
 from lung_pipeline.crops.store import CropSet
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 
@@ -91,40 +92,49 @@ def test_no_crops_no_probabilities() -> None:
 
 
 class _OfSpacing(CropNetwork):
-    """Its logits are 0 and what is told of a crop's spacing in mm: slice, row and column added."""
+    """Of a crop whose slices grow by 100 HU each it tells how far they lie apart, in mm."""
 
-    needs_spacing = True
+    sees_close_ups = True
+    close_up_irc = (2, 2, 2)
 
     def __init__(self) -> None:
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
 
-    def forward(self, crops_hu: Tensor, spacing_irc_mm: Tensor | None = None) -> Tensor:
-        assert spacing_irc_mm is not None
-        assert len(spacing_irc_mm) == len(crops_hu)
-        told = spacing_irc_mm.float() @ torch.tensor([1.0, 10.0, 100.0])
-        return torch.stack([torch.zeros_like(told), told], dim=1)
+    def forward(self, crops_hu: Tensor) -> Tensor:
+        assert crops_hu.shape[1:] == (1, 2, 2, 2)
+        apart_hu = (crops_hu[:, 0, 1] - crops_hu[:, 0, 0]).mean(dim=(1, 2))
+        spacing_mm = 100 * (CLOSE_UP_MM / 2) / apart_hu
+        return torch.stack([torch.zeros_like(spacing_mm), 10 * (spacing_mm - 1)], dim=1)
 
 
-def _spacings(values: np.ndarray) -> np.ndarray:
-    """A slice's spacing by which the other two are too little to matter."""
-    return np.stack([values, np.zeros(len(values)), np.zeros(len(values))], axis=1)
+def _growing(number: int) -> np.ndarray:
+    slices_hu = 100 * np.arange(CROP_SHAPE_IRC[0], dtype=np.int16) - 1000
+    return np.broadcast_to(slices_hu[:, None, None], (number, *CROP_SHAPE_IRC))
 
 
-def test_a_model_that_needs_it_is_told_the_spacing_of_each_crop() -> None:
+def _spacings(slice_mm: np.ndarray) -> np.ndarray:
+    return np.stack([slice_mm, np.ones(len(slice_mm)), np.ones(len(slice_mm))], axis=1)
+
+
+def test_a_model_that_sees_close_ups_is_given_each_crop_by_its_spacing() -> None:
     """Also where hopeless ones are left out of the second look: every other one is."""
-    values = np.where(np.arange(40) % 2, np.linspace(0.5, 3, 40), -9.0)
-    crops_hu = np.zeros((40, *CROP_SHAPE_IRC), dtype=np.int16)
-    found = classify(_OfSpacing(), crops_hu, spacing_irc_mm=_spacings(values))
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-values)), atol=1e-6)
+    slice_mm = np.where(np.arange(40) % 2, np.linspace(0.8, 1.3, 40), 0.4)
+    found = classify(_OfSpacing(), _growing(40), spacing_irc_mm=_spacings(slice_mm))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-10 * (slice_mm - 1))), atol=1e-4)
 
 
 def test_rows_of_a_store_have_the_spacing_of_their_own() -> None:
-    crops = CropSet((np.zeros((6, *CROP_SHAPE_IRC), dtype=np.int16),), pd.DataFrame(index=range(6)))
-    values = np.linspace(-2, 2, 6)
+    crops = CropSet((np.array(_growing(6)),), pd.DataFrame(index=range(6)))
+    slice_mm = np.linspace(0.8, 1.2, 6)
     rows = np.array([5, 0, 3])
-    found = classify_rows(_OfSpacing(), crops, rows, _spacings(values))
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-values[rows])), atol=1e-6)
+    found = classify_rows(_OfSpacing(), crops, rows, _spacings(slice_mm))
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-10 * (slice_mm[rows] - 1))), atol=1e-4)
+
+
+def test_close_ups_without_the_spacing_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs the voxels' spacing"):
+        classify(_OfSpacing(), _growing(1))
 
 
 def test_who_sees_voxels_only_is_not_told_the_spacing() -> None:

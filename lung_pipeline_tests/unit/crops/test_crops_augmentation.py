@@ -13,6 +13,7 @@ from torch import Tensor
 from lung_pipeline.crops import augmentation
 from lung_pipeline.crops.augmentation import Augmentation
 from lung_pipeline.crops.augmentation_settings import FOR_CROPS, OFF
+from lung_pipeline.crops.frame import Frame
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 
 SMALL = (9, 11, 11)
@@ -227,18 +228,12 @@ def test_augmentation_of_another_batch_is_refused() -> None:
 
 
 @pytest.mark.parametrize("angle", [0, 17])
-def test_a_field_is_the_middle_of_what_the_whole_crop_becomes(angle: float) -> None:
+def test_a_frame_is_the_middle_of_what_the_whole_crop_becomes(angle: float) -> None:
     """What is shifted into it from outside is not lost."""
     crops_hu, masks = _random(2), torch.ones(2, 1, *SMALL, dtype=torch.bool)
     done = _done(2, mirror=(-1, 1, -1), shift=(1.5, -3, 2.25), scale=1.2, angle=angle)
     whole = augmentation.apply(crops_hu, done, masks)
-    field = augmentation.apply(crops_hu, done, masks, field=5)
-    for one, other in zip(field, whole, strict=True):
-        assert one.shape == (2, 1, 9, 5, 5)
-        torch.testing.assert_close(one, other[..., 3:8, 3:8])
-
-
-@pytest.mark.parametrize("field", [4, 13])
-def test_a_field_without_a_middle_is_refused(field: int) -> None:
-    with pytest.raises(ValueError, match=f"no middle of {field} pixels"):
-        augmentation.apply(_random(2), _done(2), field=field)
+    middle = augmentation.apply(crops_hu, done, masks, frame=Frame((7, 5, 5)))
+    for one, other in zip(middle, whole, strict=True):
+        assert one.shape == (2, 1, 7, 5, 5)
+        torch.testing.assert_close(one, other[:, :, 1:8, 3:8, 3:8])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.classification.network import CropNetwork
+from lung_pipeline.crops.frame import Floats, Frame
 from lung_pipeline.ct.geometry import IDENTITY, Matrix3, VoxelGrid, canonical_axes
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.diagnosis.findings import Finding
@@ -53,16 +54,20 @@ class _OfCentre(nn.Module):
 class _OfSpacing(CropNetwork):
     """Yes with the probability slice + 2 row + 4 column spacing in mm, over 100."""
 
-    needs_spacing = True
+    sees_close_ups = True
 
     def __init__(self) -> None:
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
 
-    def forward(self, crops_hu: Tensor, spacing_irc_mm: Tensor | None = None) -> Tensor:
+    def frame(self, spacing_irc_mm: Floats | None) -> Frame:
         assert spacing_irc_mm is not None
-        assert len(spacing_irc_mm) == len(crops_hu)
-        yes = spacing_irc_mm.float() @ torch.tensor([0.01, 0.02, 0.04])
+        self.yes = torch.from_numpy(spacing_irc_mm @ [0.01, 0.02, 0.04])
+        return super().frame(spacing_irc_mm)
+
+    def forward(self, crops_hu: Tensor) -> Tensor:
+        yes = self.yes
+        assert len(yes) == len(crops_hu)
         return torch.stack([torch.log(1 - yes), torch.log(yes)], dim=1)
 
 

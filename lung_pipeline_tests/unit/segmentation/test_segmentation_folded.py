@@ -49,6 +49,10 @@ def test_far_from_the_edge_both_say_the_same(depth: int) -> None:
     torch.testing.assert_close(folded[inner], itself[inner], atol=2e-3, rtol=1e-3)
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="this processor convolves no bfloat16 (AVX-512)",
+)
 def test_bfloat16_agrees_within_its_rounding() -> None:
     model, slices_hu = _unet(), _slices(80, 96)
     exact = torch.sigmoid(FoldedUNet(model, torch.float32)(slices_hu))
