@@ -62,7 +62,7 @@ ui: setup
 	  --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
 bars: setup
-	@$(BIN)/python benchmarks/phantoms.py --seeds 901 902 903
+	@$(BIN)/python benchmarks/phantoms.py --seeds 906 907 908
 
 damaged: setup
 	@$(BIN)/python benchmarks/damaged.py

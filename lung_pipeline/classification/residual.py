@@ -114,9 +114,14 @@ class ResidualClassifier(CropNetwork):
         self.head = undecided_head(3 * channels[-1])
 
     def features(self, crops_hu: Tensor) -> Tensor:
-        """Crops in HU, (batch, 1, 32, 48, 48), to mean, maximum and middle of each channel."""
+        """Crops in HU to mean, maximum and middle of each channel.
+
+        Args:
+            crops_hu: (batch, 1, 32, 48, 48), or a part of their middle, or close-ups.
+        """
+        edges = (max(size - self.field, 0) // 2 for size in crops_hu.shape[3:])
         rows, columns = (
-            slice((size - self.field) // 2, (size + self.field) // 2) for size in crops_hu.shape[3:]
+            slice(edge, size - edge) for edge, size in zip(edges, crops_hu.shape[3:], strict=True)
         )
         first = cast("nn.Conv3d", self.stem[0])
         begun = crops_convolved(self.tail, first, crops_hu[..., rows, columns])

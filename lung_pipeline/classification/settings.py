@@ -71,7 +71,8 @@ class MalignancySettings(CropSettings):
     """Share of benign nodules; what both leave are candidates that are no nodule."""
 
     scaling: float = Field(default=0.0, ge=0, le=0.9)
-    """Larger or smaller by up to this share; 0, because a nodule's size is its strongest sign."""
+    """Larger or smaller by up to this share; 0, because a nodule's size is its strongest sign. What
+    judges by characteristics is told how much larger a nodule seems, and may be given more."""
 
     depth: int = 2
     """What learns; 1: the head, 2: the last block and the head, 3: all, from the nodule model's

@@ -39,23 +39,24 @@ DEMO: Profile = {
 
 LAPTOP: Profile = {
     "segmentation_model": {
-        "epochs": 6,
+        "epochs": 4,
         "steps_per_epoch": 150,
         "batch_size": 32,
         "learning_rate": 6e-3,
     },
     "nodule_model": {
         "network": "residual-se",
-        "epochs": 4,
+        "epochs": 3,
         "steps_per_epoch": 100,
         "batch_size": 32,
         "learning_rate": 2e-3,
     },
     "malignancy_model": {
-        "epochs": 16,
+        "epochs": 18,
         "steps_per_epoch": 100,
         "batch_size": 32,
         "learning_rate": 4e-3,
+        "scaling": 0.1,
         "average_decay": 0.98,
         "depth": 3,
         "malignant_share": 0.45,

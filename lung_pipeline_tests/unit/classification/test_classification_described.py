@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from lung_pipeline.classification.malignancy import train_malignancy_model
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.classification.residual import ResidualClassifier
 from lung_pipeline.classification.settings import MalignancySettings
+from lung_pipeline.classification.tasks import malignancy_task
+from lung_pipeline.classification.validation import validate_describing
 from lung_pipeline.crops.augmentation_settings import OFF
 from lung_pipeline.crops.frame import CLOSE_UP_MM
 from lung_pipeline.crops.store import CropSet
@@ -153,7 +156,7 @@ def _telling(told: list[list[float]]) -> DescribingClassifier:
 
     class Telling(DescribingClassifier):
         def tell(self, crops_hu: torch.Tensor) -> torch.Tensor:
-            return torch.tensor(told)
+            return torch.tensor(told).expand(len(crops_hu), -1)
 
     model = Telling(
         eyes="ResidualClassifier",
@@ -199,6 +202,31 @@ def test_what_is_shown_twice_as_large_is_told_large_and_judged_as_it_is() -> Non
     found = describing_loss(told_rightly, (torch.zeros(2, 1), labels, said, scale), 10.0)
     # No word is wrong; both are judged by the size they have, 0.5 of such units.
     assert found.item() == pytest.approx(math.log(1 + math.exp(-0.5)), rel=1e-5)
+
+
+def test_its_validation_counts_words_beside_the_judgement_and_tells_each_words_error() -> None:
+    """It tells a diameter of 8 mm and a texture of 5 of each nodule, in units of 1."""
+    model, crops = _telling([[3.0, 5.0]]), _crops()
+    model.scales.spread = torch.ones(2)
+    nodules = crops.index[crops.index["is_nodule"] & (crops.index["part"] == "validation")]
+    said = _said(crops)
+    task = replace(
+        malignancy_task(crops, SETTINGS), said=said.to_numpy(), spacing_irc_mm=np.ones((24, 3))
+    )
+    figures = validate_describing(model, task, 1, 2.0).figures
+    apart = (said["log2_diameter"].loc[nodules.index] - 3).abs()
+    assert figures["validation/error_of_log2_diameter"] == pytest.approx(apart.mean(), rel=1e-5)
+    assert figures["validation/error_of_texture"] == 0
+    smooth = np.where(apart < 1, apart**2 / 2, apart - 0.5)
+    known = 3 * len(nodules) + said["texture"].loc[nodules.index].notna().sum()
+    words = 3 * smooth.sum() / known
+    assert figures["validation/words_loss"] == pytest.approx(words, rel=1e-5)
+    judgement = figures["validation/judgement_loss"]
+    assert figures["validation/loss"] == pytest.approx(judgement + 2 * words, rel=1e-5)
+    # All are told the same: the judgement is of a size of 3, whatever the nodule.
+    malignant = nodules["is_malignant"].mean()
+    expected = math.log(1 + math.exp(-3)) + 3 * (1 - malignant)
+    assert judgement == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_architecture_rebuilds_it_from_its_card() -> None:

@@ -200,3 +200,25 @@ def test_what_stands_in_the_middle_is_told_from_what_stands_at_the_edge() -> Non
     features[0, 0, 1:3, 2:4, 2:4] = torch.arange(8.0).reshape(2, 2, 2)
     features[1, 0, 0] = features[1, 0, :, :2] = features[1, 0, :, :, 4:] = 9
     assert middle_of(features).tolist() == [[3.5], [0]]
+
+
+@each_network
+def test_each_can_be_the_eyes_for_a_close_up_and_sees_all_of_it(name: str) -> None:
+    network = _made(name)
+    shape = (1, 1, *network.close_up_irc)
+    close_up = torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 200 - 700
+    corner = close_up.clone()
+    corner[..., :3, :3, :3] = 3000
+    with torch.inference_mode():
+        seen, other = (network.eval().features(voxels) for voxels in (close_up, corner))
+    assert seen.shape == (1, network.head.in_features)
+    assert not torch.allclose(seen, other)
+
+
+def test_a_wide_field_takes_no_less_of_a_close_up() -> None:
+    wide = ResidualClassifier(field=48).eval()
+    narrow = ResidualClassifier(field=32).eval()
+    narrow.load_state_dict(wide.state_dict())
+    close_up = torch.randn((2, 1, *wide.close_up_irc), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        assert torch.equal(wide.features(close_up), narrow.features(close_up))
