@@ -14,13 +14,13 @@ Belongs here: folding, and the network once folded. Does not belong here: which 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.learning.convolution import relu_of_convolution
 from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep, padded_to
 
 
@@ -64,20 +64,7 @@ class _Convolution:
 
     def then_relu(self, features: Tensor) -> Tensor:
         """Convolution and ReLU, in one pass where oneDNN is at hand."""
-        if features.device.type != "cpu" or _FUSED is None:
-            return functional.relu_(self(features))
-        padding, once = [self.padding] * 2, [1, 1]
-        return _FUSED(features, self.weight, self.bias, padding, once, once, 1, "relu", [], "")
-
-
-def _fused_operator() -> Callable[..., Tensor] | None:
-    """What torch's own compiler calls for a convolution with a ReLU behind it; None without."""
-    operators = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-    return operators.default if torch.backends.mkldnn.is_available() and operators else None
-
-
-_FUSED = _fused_operator()
-"""Looked up once: that takes as long as a small convolution."""
+        return relu_of_convolution(features, self.weight, self.bias, self.padding)
 
 
 class _Twice:

@@ -10,11 +10,13 @@ replaces any hand-made normalisation of HU.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from lung_pipeline.learning.convolution import convolved_relu
 
 CONTEXT_SLICES = 3
 """Slices on each side of the one that is marked."""
@@ -37,8 +39,8 @@ class DoubleConvolution(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, row, column)."""
-        features = self.norm1(functional.relu(self.conv1(features), inplace=True))
-        return self.norm2(functional.relu(self.conv2(features), inplace=True))
+        features = self.norm1(convolved_relu(self.conv1, features))
+        return cast("Tensor", self.norm2(convolved_relu(self.conv2, features)))
 
 
 class UpStep(nn.Module):

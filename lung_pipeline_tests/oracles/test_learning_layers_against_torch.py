@@ -13,6 +13,7 @@ from lung_pipeline.classification.network import CropClassifier, CropNetwork
 from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier
 from lung_pipeline.learning import batch_norm, first_layer
 from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.convolution import convolved_relu
 from lung_pipeline.learning.first_layer import crops_convolved
 
 FEW, MANY = 4, 16
@@ -111,6 +112,43 @@ def test_a_frozen_first_batch_norm_stays_as_it_is() -> None:
     assert norm.running_mean is not None
     assert norm.running_mean.tolist() == [0.0]
     assert int(cast(Tensor, norm.num_batches_tracked)) == 0
+
+
+def _convolution() -> nn.Conv2d:
+    torch.manual_seed(3)
+    return nn.Conv2d(5, 7, 3, padding=1)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_convolution_with_its_relu_is_torchs_to_the_bit(layout: torch.memory_format) -> None:
+    ours, theirs = _convolution(), _convolution()
+    given = [(_noise(3, 5, 9, 8) / 300).contiguous(memory_format=layout) for _ in range(2)]
+    found = convolved_relu(ours, given[0].requires_grad_())
+    expected = nn.functional.relu(theirs(given[1].requires_grad_()))
+    assert 0 < (expected == 0).float().mean() < 1
+    assert torch.equal(found, expected)
+    for out in (found, expected):
+        (out * torch.linspace(-1, 2, out.numel()).view(out.shape)).sum().backward()
+    pairs = [(given[0].grad, given[1].grad)]
+    pairs += zip(*([p.grad for p in conv.parameters()] for conv in (ours, theirs)), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="this processor convolves no bfloat16 (AVX-512)",
+)
+def test_a_convolution_with_its_relu_rounds_as_torchs_in_mixed_precision() -> None:
+    ours, theirs, given = _convolution(), _convolution(), _noise(3, 5, 9, 8) / 300
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, expected = convolved_relu(ours, given), nn.functional.relu(theirs(given))
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
+    for conv, out in ((ours, found), (theirs, expected)):
+        out.float().square().sum().backward()
+        assert conv.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=0.02, atol=0.1)
 
 
 @pytest.mark.parametrize("stride", [(1, 2, 2), (2, 2, 2), (1, 1, 1)])
