@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training as it is, beside the same step on one resident batch, and beside a plain float32 loop.
 
-    .venv/bin/python benchmarks/training.py [--profile laptop|gpu|demo] [--models U-Net ...]
+    .venv/bin/python benchmarks/training.py [--profile laptop] [--models U-Net ...] [--compiled]
 
 For each of the three models, in turn, round by round: `ours` is `learning.loop.fit` with batches
 read, changed and moved to the device as in a real training; `resident` is the same loop fed with
@@ -9,6 +9,8 @@ one batch that lies on the device already, the limit of what loading can give; `
 of `plain.py` over the same files: float32, torch's own layout, one batch after the other, in a
 process of its own, because ours tells the process to keep freed memory. Crops are noise on disk,
 regions noise in memory: time depends on shapes alone. On CUDA the peak of its memory is printed.
+With --compiled ours has the setting `compiled`; compiling itself is in the first round, which is
+not counted.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ from plain import PlainUNet, changed, made_plain  # a script's neighbour, not a 
 
 NUM_CROPS, NUM_REGIONS = 2_000, 200
 SPACING_IRC_MM = (1.25, 0.7, 0.7)
-ROUNDS, STEPS = 9, 12
+ROUNDS, STEPS = 7, 30
 MODELS = ("U-Net", "nodule", "malignancy")
 OURS, RESIDENT = "ours", "resident batch"
 PLAIN, UNCHANGED = "plain", "plain, unchanged samples"
@@ -72,7 +74,7 @@ Speeds = dict[str, list[float]]
 """Samples a second of each loop, round by round."""
 
 
-def settings_of(model: str, profile: str) -> Any:
+def settings_of(model: str, profile: str, *, compiled: bool = False) -> Any:
     """The settings of a profile, with few steps."""
     kinds = {
         "U-Net": ("segmentation_model", SegmentationSettings),
@@ -80,8 +82,8 @@ def settings_of(model: str, profile: str) -> Any:
         "malignancy": ("malignancy_model", MalignancySettings),
     }
     asset, kind = kinds[model]
-    knobs = {**PROFILES[profile][asset], "epochs": 1, "steps_per_epoch": STEPS, "warmup_share": 0}
-    return kind(**knobs)
+    few = {"epochs": 1, "steps_per_epoch": STEPS, "warmup_share": 0, "compiled": compiled}
+    return kind(**{**PROFILES[profile][asset], **few})
 
 
 def make_crops(folder: Path) -> None:
@@ -174,10 +176,10 @@ def nothing_to_validate() -> Validation:
 
 
 def measured(
-    model: str, folder: Path, profile: str, device: torch.device, plain: PlainLoop
+    model: str, folder: Path, profile: str, device: torch.device, plain: PlainLoop, compiled: bool
 ) -> Speeds:
     """Samples a second of each loop, in turn, round by round."""
-    settings = settings_of(model, profile)
+    settings = settings_of(model, profile, compiled=compiled)
     network, loss, make_batches, close = prepared(model, folder, profile, device)
     resident = tuple(part.clone() for part in next(iter(make_batches(1))))
     speeds: Speeds = {kind: [] for kind in (OURS, RESIDENT, PLAIN, UNCHANGED)}
@@ -302,12 +304,12 @@ def plain_batches(
         yield crops_hu, *truths
 
 
-def report(model: str, folder: Path, profile: str, device: torch.device) -> None:
+def report(model: str, folder: Path, profile: str, device: torch.device, compiled: bool) -> None:
     """Measure one model and print its lines."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with PlainLoop(model, folder, profile) as plain:
-        found = measured(model, folder, profile, device, plain)
+        found = measured(model, folder, profile, device, plain, compiled)
     print(f"{model}: ours {spread(found[OURS], '.0f')} samples/s")
     print(f"    resident batch {spread(found[RESIDENT], '.0f')} samples/s: ours is", end=" ")
     print(spread(ratios(found, RESIDENT), ".1%"))
@@ -334,6 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--profile", choices=PROFILES, default="laptop")
     parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS)
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--plain", nargs=2, metavar=("MODEL", "CROPS"))
     asked = parser.parse_args()
     device = pick_device("cuda" if asked.profile == "gpu" else "auto")
@@ -345,13 +348,13 @@ def main() -> None:
     card = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"
     print(
         f"{device}, {card}, bfloat16 in hardware: {has_fast_bfloat16(device)},"
-        f" {torch.get_num_threads()} threads, profile {asked.profile}"
+        f" {torch.get_num_threads()} threads, profile {asked.profile}, compiled: {asked.compiled}"
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "subset0"
         make_crops(folder)
         for model in asked.models:
-            report(model, folder, asked.profile, device)
+            report(model, folder, asked.profile, device, asked.compiled)
 
 
 if __name__ == "__main__":
