@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training as it is, beside the same step on one resident batch, and beside a plain float32 loop.
 
-    .venv/bin/python benchmarks/training.py [--profile laptop] [--models U-Net ...] [--compiled]
+    .venv/bin/python benchmarks/training.py [--profile laptop] [--models U-Net ...]
+        [--network book] [--compiled]
 
 For each of the three models, in turn, round by round: `ours` is `learning.loop.fit` with batches
 read, changed and moved to the device as in a real training; `resident` is the same loop fed with
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,21 @@ Speeds = dict[str, list[float]]
 """Samples a second of each loop, round by round."""
 
 
-def settings_of(model: str, profile: str, *, compiled: bool = False) -> Any:
+@dataclass(frozen=True)
+class Run:
+    """What is measured."""
+
+    profile: str
+    compiled: bool = False
+    network: str = ""
+
+    @property
+    def of_crops(self) -> str:
+        """The network over crops, by name: the profile's, or the one that was asked for."""
+        return self.network or settings_of("nodule", self).network
+
+
+def settings_of(model: str, run: Run) -> Any:
     """The settings of a profile, with few steps."""
     kinds = {
         "U-Net": ("segmentation_model", SegmentationSettings),
@@ -82,8 +98,8 @@ def settings_of(model: str, profile: str, *, compiled: bool = False) -> Any:
         "malignancy": ("malignancy_model", MalignancySettings),
     }
     asset, kind = kinds[model]
-    few = {"epochs": 1, "steps_per_epoch": STEPS, "warmup_share": 0, "compiled": compiled}
-    return kind(**{**PROFILES[profile][asset], **few})
+    few = {"epochs": 1, "steps_per_epoch": STEPS, "warmup_share": 0, "compiled": run.compiled}
+    return kind(**{**PROFILES[run.profile][asset], **few})
 
 
 def make_crops(folder: Path) -> None:
@@ -123,11 +139,11 @@ def task_of(model: str, folder: Path, settings: Any) -> Task:
     return nodule_task(crops, settings) if model == "nodule" else malignancy_task(crops, settings)
 
 
-def on_crops(model: str, folder: Path, settings: Any, profile: str) -> tuple[nn.Module, Task, Loss]:
-    """A fresh network as the profile names it, what it learns, and by which loss."""
+def on_crops(model: str, folder: Path, settings: Any, run: Run) -> tuple[nn.Module, Task, Loss]:
+    """A fresh network, what it learns, and by which loss."""
     seeded(1)
     task = task_of(model, folder, settings)
-    network = of_crops.network_named(settings_of("nodule", profile).network)
+    network = of_crops.network_named(run.of_crops)
     if model == "nodule":
         return network, task, crop_loss
     eyes = prepare_for_fine_tuning(network, settings.depth)
@@ -175,12 +191,10 @@ def nothing_to_validate() -> Validation:
     return Validation({VALIDATION_LOSS: 1.0}, ())
 
 
-def measured(
-    model: str, folder: Path, profile: str, device: torch.device, plain: PlainLoop, compiled: bool
-) -> Speeds:
+def measured(model: str, folder: Path, run: Run, device: torch.device, plain: PlainLoop) -> Speeds:
     """Samples a second of each loop, in turn, round by round."""
-    settings = settings_of(model, profile, compiled=compiled)
-    network, loss, make_batches, close = prepared(model, folder, profile, device)
+    settings = settings_of(model, run)
+    network, loss, make_batches, close = prepared(model, folder, run, device)
     resident = tuple(part.clone() for part in next(iter(make_batches(1))))
     speeds: Speeds = {kind: [] for kind in (OURS, RESIDENT, PLAIN, UNCHANGED)}
     for number in range(ROUNDS + 1):
@@ -199,16 +213,16 @@ def measured(
 
 
 def prepared(
-    model: str, folder: Path, profile: str, device: torch.device
+    model: str, folder: Path, run: Run, device: torch.device
 ) -> tuple[nn.Module, Loss, Callable[[int], Iterable[Batch]], Callable[[], None]]:
     """Network, loss, the batches of an epoch as a training gets them, and how to end them."""
-    settings = settings_of(model, profile)
+    settings = settings_of(model, run)
     if model == "U-Net":
         regions = make_regions()
         network = laid_out(on_slices(settings), device)
         batches = partial(patch_samples, regions, settings, device)
         return network, unet_loss(settings), batches, lambda: None
-    network, task, loss = on_crops(model, folder, settings, profile)
+    network, task, loss = on_crops(model, folder, settings, run)
     samples = CropSamples(task, settings, device, network)
     return laid_out(network, device), loss, samples.epoch, lambda: samples.__exit__()
 
@@ -223,13 +237,13 @@ def unet_loss(settings: SegmentationSettings) -> Loss:
     return loss
 
 
-def answer_for_plain(model: str, folder: Path, profile: str, device: torch.device) -> None:
+def answer_for_plain(model: str, folder: Path, run: Run, device: torch.device) -> None:
     """For each line of the input, an epoch of the plain loop; says samples a second of it."""
-    settings = settings_of(model, profile)
+    settings = settings_of(model, run)
     if model == "U-Net":
         network, task, loss = PlainUNet(), None, unet_loss(settings)
     else:
-        network, task, loss = on_crops(model, folder, settings, profile)
+        network, task, loss = on_crops(model, folder, settings, run)
     made_plain(network).to(device).train()
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=1e-4)
@@ -247,8 +261,9 @@ def answer_for_plain(model: str, folder: Path, profile: str, device: torch.devic
 class PlainLoop:
     """The plain loop in a process of its own, which waits until it is asked."""
 
-    def __init__(self, model: str, folder: Path, profile: str) -> None:
-        command = [sys.executable, __file__, "--profile", profile, "--plain", model, str(folder)]
+    def __init__(self, model: str, folder: Path, run: Run) -> None:
+        command = [sys.executable, __file__, "--profile", run.profile, "--network", run.of_crops]
+        command += ["--plain", model, str(folder)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
@@ -304,12 +319,12 @@ def plain_batches(
         yield crops_hu, *truths
 
 
-def report(model: str, folder: Path, profile: str, device: torch.device, compiled: bool) -> None:
+def report(model: str, folder: Path, run: Run, device: torch.device) -> None:
     """Measure one model and print its lines."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with PlainLoop(model, folder, profile) as plain:
-        found = measured(model, folder, profile, device, plain, compiled)
+    with PlainLoop(model, folder, run) as plain:
+        found = measured(model, folder, run, device, plain)
     print(f"{model}: ours {spread(found[OURS], '.0f')} samples/s")
     print(f"    resident batch {spread(found[RESIDENT], '.0f')} samples/s: ours is", end=" ")
     print(spread(ratios(found, RESIDENT), ".1%"))
@@ -337,24 +352,26 @@ def main() -> None:
     parser.add_argument("--profile", choices=PROFILES, default="laptop")
     parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS)
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--network", choices=of_crops.NETWORKS, default="", help="over crops")
     parser.add_argument("--plain", nargs=2, metavar=("MODEL", "CROPS"))
     asked = parser.parse_args()
+    run = Run(asked.profile, asked.compiled, asked.network)
     device = pick_device("cuda" if asked.profile == "gpu" else "auto")
     if asked.plain:
         model, folder = asked.plain
-        answer_for_plain(model, Path(folder), asked.profile, device)
+        answer_for_plain(model, Path(folder), run, device)
         return
     keep_freed_memory()
     card = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"
     print(
         f"{device}, {card}, bfloat16 in hardware: {has_fast_bfloat16(device)},"
-        f" {torch.get_num_threads()} threads, profile {asked.profile}, compiled: {asked.compiled}"
+        f" {torch.get_num_threads()} threads, {run}"
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "subset0"
         make_crops(folder)
         for model in asked.models:
-            report(model, folder, asked.profile, device, asked.compiled)
+            report(model, folder, run, device)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ Batch = tuple[Tensor, ...]
 Loss = Callable[[nn.Module, Batch], Tensor]
 """The mean loss of a batch under a model."""
 
-AS_WRITTEN = {"emulate_precision_casts": True}
+AS_WRITTEN: dict[str, Any] = {"emulate_precision_casts": True}
 """A compiled model rounds where the plain one does. Left to itself it looks for a rounded maximum
 among values that it did not round, finds none, and the gradient is 0 / 0."""
 
