@@ -78,7 +78,7 @@ def test_only_malignancy_may_be_judged_by_characteristics(tmp_path: Path) -> Non
     said = {"log2_diameter": np.array([2.0, 4.0]), "texture": np.array([1.0, 5.0])}
     eyes = CropClassifier(first_channels=2)
     describing = tmp_path / "describing"
-    _written(describing, DescribingClassifier.seeing_with(eyes, said, np.ones((2, 3))))
+    _written(describing, DescribingClassifier.seeing_with(eyes, said))
     segmentation, nodule = tmp_path / "segmentation", tmp_path / "nodule"
     models = read_models(segmentation, nodule, describing, device="cpu")
     assert isinstance(models.malignancy, DescribingClassifier)
