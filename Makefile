@@ -1,12 +1,12 @@
 # make demo   set up, run the whole journey on phantoms, say where the results are
 # make test   set up, lint, types, import contract, tests
 # make ui     Dagster and MLflow on the demo's data, on 127.0.0.1
-# make bars   an hour: the laptop profile on phantoms of three seeds, judged on patients of three others
+# make bars   two hours: the laptop profile on phantoms of three seeds, judged on patients of three others
 # make damaged  five minutes: 368 damaged inputs, each refused in words, in time, within its memory
 # make audit  whether what is installed has known vulnerabilities; asks the package index
 # make service  five minutes: Dagster's daemon makes everything of three subsets, and a fourth that arrives
 # make kills  half an hour: 40 kills at random moments, each recovered from to the byte
-# make bench  ten minutes: loading and learning beside plain baselines
+# make bench  a quarter of an hour: loading and learning beside plain baselines
 
 PYTHON ?= python3
 VENV := .venv
