@@ -33,16 +33,11 @@ class Server:
         # Of template0, which nobody may enter: a copy is refused while somebody is in the original.
         query = f'create database "{name}" template template0'
         try:
-            self._remake(name, query)
+            self._ask("postgres", query)
         except RuntimeError:  # Seen once, on a loaded machine, on a server seconds old.
             time.sleep(5)
-            self._remake(name, query)
+            self._ask("postgres", query)
         return self.address(name)
-
-    def _remake(self, name: str, query: str) -> None:
-        # Seen once, on a loaded machine: it was there before anybody here had made it.
-        self._ask("postgres", f'drop database if exists "{name}" with (force)')
-        self._ask("postgres", query)
 
     def data_folder(self) -> str:
         """What the server that answers at the port says it keeps its data in."""

@@ -51,19 +51,23 @@ concurrency:
 _TICKS_WITH_A_RUN = "select count(*) from job_ticks where status = 'SUCCESS'"
 
 
+DATABASE = "of_runs"
+"""Not dagster: another test of the same server runs the script that makes that one."""
+
+
 @pytest.fixture(scope="module")
 def settings(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a Dagster whose storage is a fresh database."""
     folder = tmp_path_factory.mktemp("dagster")
     (folder / "dagster.yaml").write_text(SETTINGS)
-    postgresql.new_database("dagster")
+    postgresql.new_database(DATABASE)
     return {
         "DAGSTER_HOME": str(folder),
         "DAGSTER_PG_HOST": "127.0.0.1",
         "DAGSTER_PG_PORT": str(postgresql.port),
         "DAGSTER_PG_USER": "lung",
         "DAGSTER_PG_PASSWORD": PASSWORD,
-        "DAGSTER_PG_DATABASE": "dagster",
+        "DAGSTER_PG_DATABASE": DATABASE,
     }
 
 
@@ -103,9 +107,9 @@ def test_ingest_runs_and_all_it_did_lies_in_the_database(
     assert record.asset_materialization is not None
     assert record.asset_materialization.partition == "subset0"
     ask = "select distinct asset_key from event_logs where dagster_event_type = "
-    made = postgresql.rows("dagster", ask + "'ASSET_MATERIALIZATION'")
+    made = postgresql.rows(DATABASE, ask + "'ASSET_MATERIALIZATION'")
     assert {'["raw_subset"]', '["hu_volumes"]', '["candidates"]', '["crops"]'} <= set(made)
-    assert postgresql.rows("dagster", "select status from runs") == ["SUCCESS"]
+    assert postgresql.rows(DATABASE, "select status from runs") == ["SUCCESS"]
     assert not list(Path(os.environ["DAGSTER_HOME"]).rglob("*.db"))  # nothing in SQLite beside it
 
 
@@ -134,7 +138,7 @@ def test_daemon_ticks_the_sensor_and_queues_a_run_for_a_new_subset(
     try:
         deadline = time.monotonic() + DEADLINE_S
         # The run stands in the queue a moment before its tick is told to be over.
-        while postgresql.rows("dagster", _TICKS_WITH_A_RUN) == ["0"]:
+        while postgresql.rows(DATABASE, _TICKS_WITH_A_RUN) == ["0"]:
             assert daemon.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
