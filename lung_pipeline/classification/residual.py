@@ -76,7 +76,7 @@ class ResidualClassifier(CropNetwork):
     """Two logits for a crop, from what stands in its middle and around it."""
 
     close_up_irc = (16, 32, 32)
-    """0.7 mm within a slice, which a chest CT resolves, and twice that along the body."""
+    """Voxels of 0.7 mm within a slice, about a chest CT's, and twice that along the body."""
 
     def __init__(
         self,

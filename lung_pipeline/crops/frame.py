@@ -21,8 +21,8 @@ from lung_pipeline.ct.geometry import Triple
 Floats = npt.NDArray[np.float64]
 
 CLOSE_UP_MM = 22.4
-"""Edge of a close-up. A crop of 48 pixels holds it from 0.47 mm a pixel on; nearly all of a chest
-CT are larger. Beyond the crop its edge is repeated."""
+"""Edge of a close-up. A crop holds it whole from 0.7 mm a slice and 0.47 mm a pixel on; where
+voxels are smaller, the crop's edge is repeated beyond it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
