@@ -28,6 +28,7 @@ from torch.nn import functional
 from lung_pipeline.crops.augmentation_draw import Augmentation, Floats, draw, from_json
 from lung_pipeline.crops.augmentation_settings import OFF
 from lung_pipeline.crops.frame import Frame
+from lung_pipeline.crops.noise import with_noise
 from lung_pipeline.errors import SettingError
 
 __all__ = ["Augmentation", "apply", "draw", "framed", "from_json"]
@@ -71,11 +72,13 @@ def apply(
     _refuse_misfit(images_hu, augmentation, frame)
     with torch.no_grad():
         moved = _moved(images_hu.float(), augmentation, frame, is_mask=False)
-        noisy = _with_noise(moved, augmentation)
+        if augmentation.noise_hu:
+            seeds = augmentation.noise_seeds.tolist()
+            moved = with_noise(moved, augmentation.noise_hu, seeds)
         if masks is None:
-            return noisy
+            return moved
         marks = _moved(masks.float(), augmentation, frame, is_mask=True)
-        return noisy, marks.to(masks.dtype)
+        return moved, marks.to(masks.dtype)
 
 
 def framed(crops_hu: Tensor, frame: Frame) -> Tensor:
@@ -195,13 +198,3 @@ def _plane_grid(augmentation: Augmentation, slices: Tensor, frame: Frame | None)
 
 def _from_center(size: int, slices: Tensor) -> Tensor:
     return torch.arange(size, device=slices.device, dtype=torch.float32) - (size - 1) / 2
-
-
-def _with_noise(images_hu: Tensor, augmentation: Augmentation) -> Tensor:
-    if augmentation.noise_hu == 0:
-        return images_hu
-    noise = torch.empty_like(images_hu, memory_format=torch.contiguous_format)
-    generator = torch.Generator(device=images_hu.device)
-    for sample, seed in zip(noise, augmentation.noise_seeds.tolist(), strict=True):
-        sample.normal_(std=augmentation.noise_hu, generator=generator.manual_seed(seed))
-    return noise.add_(images_hu)
