@@ -2,10 +2,10 @@
 """Noise for crops and patches: each sample's begins at its own place of one long strip.
 
 To draw a normal number takes a processor many times as long as to add it, and on one thread; drawn
-anew, the noise was half the time of an augmentation (docs/results.md). The strip is drawn once, and a sample's seed says
-where in it its noise begins: each sample's noise is white and of the named strength, and two
-samples have the same only where their seeds name the same of four million places. It is the same
-on every device.
+anew, the noise was half the time of an augmentation (docs/results.md). The strip is drawn once, and
+a sample's seed says where in it its noise begins. Each sample's noise is white and of the named
+strength; two samples have the same only where their seeds name the same of four million places. It
+is the same on every device.
 
 Belongs here: that. Does not belong here: what else is done to a sample (``augmentation.py``).
 """
