@@ -17,7 +17,7 @@ from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier, middle_of
 from lung_pipeline.crops.augmentation_draw import Augmentation
 from lung_pipeline.crops.frame import Frame
-from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
 from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep
 
 
@@ -71,6 +71,7 @@ PLAIN = {
     CropClassifier: PlainBook,
     ResidualClassifier: PlainResidual,
     MeanShortcut: nn.Sequential,
+    BatchNorm2d: nn.BatchNorm2d,
     BatchNorm3d: nn.BatchNorm3d,
 }
 """What stands for which part of ours: the same parameters, and torch's own way."""

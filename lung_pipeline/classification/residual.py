@@ -24,6 +24,7 @@ from lung_pipeline.classification.network import CropNetwork, initialise, undeci
 from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.learning.batch_norm import BatchNorm3d
 from lung_pipeline.learning.first_layer import crops_convolved
+from lung_pipeline.learning.held import held
 
 FIELD = 32
 """Rows and columns of the crop's middle that are looked at, and all its slices: 11 mm to each side
@@ -125,7 +126,7 @@ class ResidualClassifier(CropNetwork):
         )
         first = cast("nn.Conv3d", self.stem[0])
         begun = crops_convolved(self.tail, first, crops_hu[..., rows, columns])
-        seen = self.backbone(self.stem[1:](begun))
+        seen = held(self.backbone(self.stem[1:](begun)))  # for the gradient of the maximum
         # With three stages: (batch, 64, 4, 4, 4).
         return torch.cat((seen.mean((2, 3, 4)), seen.amax((2, 3, 4)), middle_of(seen)), dim=1)
 

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch norms that are fast on a CPU where channels are few.
+"""Batch norms that are fast on a CPU, in the place of torch's: same parameters, same results.
 
-torch works through the channels of one pixel at a time, and eight of them are too few to keep the
-processor busy: it takes three to five times as long as it need (docs/results.md).
-Pixels that lie side by side are therefore taken as more channels, ``LANES`` in all, and what is
-found of the same channel is put together. The result is the same but for rounding (batch norm:
-Ioffe and Szegedy 2015, arXiv 1502.03167).
-
-Belongs here: that, as a module which takes the place of torch's. Does not belong here: a batch norm
-and the first convolution in one (``first_layer.py``).
+Belongs here: which way is taken, and the running statistics. Does not belong here: the ways
+(``norm_by_lanes.py``, ``norm_by_sums.py``), and a batch norm and the first convolution in one
+(``first_layer.py``).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-LANES = 256
-"""Channels of as many pixels as make this number, together."""
+from lung_pipeline.learning.norm_by_lanes import by_lanes, lines_of
+from lung_pipeline.learning.norm_by_sums import by_sums
 
-FEW = 8
-"""Channels at most; from twice as many on torch's own way is as fast, or faster."""
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """``torch.nn.BatchNorm2d``, with its parameters and results."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, channel, row, column) to the same shape."""
+        out = _normalised(self, features)
+        return super().forward(features) if out is None else out
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -31,94 +31,34 @@ class BatchNorm3d(nn.BatchNorm3d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, channel, index, row, column) to the same shape."""
-        lines = _lines_of(self, features)
-        return super().forward(features) if lines is None else _normalised(self, features, lines)
+        out = _normalised(self, features)
+        return super().forward(features) if out is None else out
 
 
-def _lines_of(norm: BatchNorm3d, features: Tensor) -> Tensor | None:
-    """The same memory as (1, LANES, number of lines, 1); None where torch's own way is taken."""
-    if not norm.training or features.device.type != "cpu" or torch.compiler.is_compiling():
+def _normalised(norm: nn.BatchNorm2d | nn.BatchNorm3d, features: Tensor) -> Tensor | None:
+    """Normalised in a way that is ours; None where torch's own is taken."""
+    if not norm.training or features.device.type != "cpu":
         return None
-    channels, last = features.shape[1], features.movedim(1, -1)
-    if channels > FEW or LANES % channels:
+    if norm.running_mean is None or norm.momentum is None:
         return None
-    if features.numel() % LANES or not last.is_contiguous():
+    learned = (norm.weight, norm.bias)
+    if torch.compiler.is_compiling():
+        out, mean, variance = by_sums(features, *learned, norm.running_mean.clone(), norm.eps)
+    elif (lines := lines_of(features)) is not None:
+        out, mean, variance = by_lanes(features, lines, *learned, norm.eps)
+    else:
         return None
-    return last.reshape(1, -1, 1, LANES).permute(0, 3, 1, 2)
-
-
-def _normalised(norm: BatchNorm3d, features: Tensor, lines: Tensor) -> Tensor:
-    out, mean, variance = _OnLines.apply(  # type: ignore[no-untyped-call]  # torch's stub
-        lines, norm.weight, norm.bias, norm.eps
-    )
     _remember(norm, mean, variance, features.numel() // features.shape[1])
-    last = features.movedim(1, -1)
-    return out.permute(0, 2, 3, 1).reshape(last.shape).movedim(-1, 1)
+    return out
 
 
 @torch.no_grad()
-def _remember(norm: BatchNorm3d, mean: Tensor, variance: Tensor, pixels: int) -> None:
+def _remember(
+    norm: nn.BatchNorm2d | nn.BatchNorm3d, mean: Tensor, variance: Tensor, pixels: int
+) -> None:
     """Running statistics as torch keeps them: of the variance the unbiased estimate."""
-    if norm.running_mean is None or norm.running_var is None or norm.momentum is None:
-        return
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(variance * (pixels / (pixels - 1)), norm.momentum)
-    if norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-
-
-class _OnLines(torch.autograd.Function):
-    """A batch norm in training mode, over (1, LANES, lines, 1), channels last in memory."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, lines: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        channels = len(weight)
-        # Running statistics of full precision make the found ones such; with 0 they stay as is.
-        running = (weight.new_zeros(LANES), weight.new_zeros(LANES))
-        found = torch.batch_norm_update_stats(lines, running[0], running[1], 0.0)
-        means, variances = (of_lanes.view(-1, channels) for of_lanes in found)
-        mean = means.mean(0)
-        variance = variances.mean(0) + (means - mean).square().mean(0)
-        inverse = torch.rsqrt(variance + eps)
-        ctx.save_for_backward(lines, weight, mean, inverse)
-        scale = weight * inverse
-        out = _scaled(lines, scale, bias - scale * mean)
-        ctx.mark_non_differentiable(mean, variance)
-        return out, mean, variance
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        lines, weight, mean, inverse = ctx.saved_tensors
-        channels, pixels = len(weight), lines.numel() // len(weight)
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            *(gradient, lines, _spread(weight), None, None, _spread(mean), _spread(inverse)),
-            *(True, 0.0, [False, True, True]),
-        )
-        of_weight, of_bias = (found.view(-1, channels).sum(0) for found in (of_weight, of_bias))
-        scale = weight * inverse
-        of_lines = -scale * inverse * of_weight / pixels
-        shift = -scale * of_bias / pixels - of_lines * mean
-        rest = _scaled(lines, of_lines, shift)
-        found = rest.addcmul_(gradient, _column(scale, gradient))
-        return found, of_weight, of_bias, None
-
-
-def _scaled(lines: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Each channel times its scale, plus its shift: a batch norm that has learned."""
-    still, one = scale.new_zeros(LANES), scale.new_ones(LANES)
-    return torch.native_batch_norm(
-        lines, _spread(scale), _spread(shift), still, one, False, 0.0, 0.0
-    )[0]
-
-
-def _spread(of_channels: Tensor) -> Tensor:
-    """A number a channel, for each lane."""
-    return of_channels.repeat(LANES // len(of_channels))
-
-
-def _column(of_channels: Tensor, like: Tensor) -> Tensor:
-    return _spread(of_channels).to(like.dtype)[:, None, None]
+    running_mean, running_var = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
+    momentum = cast("float", norm.momentum)
+    running_mean.lerp_(mean, momentum)
+    running_var.lerp_(variance * (pixels / (pixels - 1)), momentum)
+    cast("Tensor", norm.num_batches_tracked).add_(1)

@@ -37,10 +37,6 @@ Batch = tuple[Tensor, ...]
 Loss = Callable[[nn.Module, Batch], Tensor]
 """The mean loss of a batch under a model."""
 
-AS_WRITTEN: dict[str, Any] = {"emulate_precision_casts": True}
-"""A compiled model rounds where the plain one does. Left to itself it looks for a rounded maximum
-among values that it did not round, finds none, and the gradient is 0 / 0."""
-
 CLIPPED_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm: one strange batch must not undo an epoch."""
 
@@ -79,7 +75,7 @@ def fit(
         resume(state, schedule, checkpoint)
     for epoch in state.history:
         watcher.end(epoch, ())
-    forward: Any = torch.compile(model, options=AS_WRITTEN) if schedule.compiled else model
+    forward: Any = torch.compile(model) if schedule.compiled else model
     while not _is_over(state.history, schedule):
         number, started = len(state.history) + 1, time.monotonic()
         watcher.begin(number)

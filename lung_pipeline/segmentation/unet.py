@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.learning.batch_norm import BatchNorm2d
 from lung_pipeline.learning.convolution import convolved_relu
 
 CONTEXT_SLICES = 3
@@ -33,9 +34,9 @@ class DoubleConvolution(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
-        self.norm1 = nn.BatchNorm2d(channels_out)
+        self.norm1 = BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1)
-        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.norm2 = BatchNorm2d(channels_out)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, row, column)."""
@@ -96,7 +97,7 @@ class UNet(nn.Module):
         self.architecture: dict[str, Any] = {"depth": depth, "first_filters": first_filters}
         slices = 2 * CONTEXT_SLICES + 1
         filters = [first_filters * 2**level for level in range(depth)]
-        self.input_norm = nn.BatchNorm2d(slices)
+        self.input_norm = BatchNorm2d(slices)
         self.down = nn.ModuleList(
             DoubleConvolution(before, after)
             for before, after in zip([slices, *filters], filters, strict=False)

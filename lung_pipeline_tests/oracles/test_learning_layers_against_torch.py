@@ -7,14 +7,17 @@ from typing import cast
 
 import pytest
 import torch
+from compilers import skip_without_a_compiler
 from torch import Tensor, nn
 
 from lung_pipeline.classification.network import CropClassifier, CropNetwork
 from lung_pipeline.classification.residual import MeanShortcut, ResidualClassifier
-from lung_pipeline.learning import batch_norm, first_layer
-from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning import first_layer
+from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
 from lung_pipeline.learning.convolution import convolved_relu
 from lung_pipeline.learning.first_layer import crops_convolved
+from lung_pipeline.learning.norm_by_lanes import lines_of
+from lung_pipeline.learning.norm_by_sums import by_sums
 
 FEW, MANY = 4, 16
 """Channels that go by lanes, and that torch takes itself."""
@@ -54,6 +57,8 @@ def _assert_alike(ours: nn.Module, theirs: nn.Module, found: Tensor, expected: T
         (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 2, 8, 16), torch.contiguous_format),
         (BatchNorm3d, nn.BatchNorm3d, (3, FEW, 3, 5, 7), torch.channels_last_3d),
         (BatchNorm3d, nn.BatchNorm3d, (3, 3, 2, 8, 16), torch.channels_last_3d),
+        (BatchNorm2d, nn.BatchNorm2d, (3, FEW, 8, 16), torch.channels_last),
+        (BatchNorm2d, nn.BatchNorm2d, (3, MANY, 8, 16), torch.channels_last),
     ],
 )
 @pytest.mark.parametrize("is_training", [True, False])
@@ -79,7 +84,7 @@ def test_batch_norm_is_torchs(
 def test_few_channels_go_by_lanes_and_keep_more_of_their_precision() -> None:
     """Of eight channels in bfloat16, what torch's own loses in summing is not lost."""
     values = _noise(8, 8, 4, 32, 32).bfloat16().contiguous(memory_format=torch.channels_last_3d)
-    assert batch_norm._lines_of(BatchNorm3d(8), values) is not None
+    assert lines_of(values) is not None
     exact = nn.BatchNorm3d(8).double()
     expected = exact(values.double()).detach()
     apart = []
@@ -88,6 +93,59 @@ def test_few_channels_go_by_lanes_and_keep_more_of_their_precision() -> None:
         apart.append((norm(values).double() - expected).abs().max().item())
         torch.testing.assert_close(norm.running_var.double(), exact.running_var, rtol=1e-4, atol=0)
     assert apart[0] <= apart[1] < 0.02
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 6), (2, 4, 3, 5, 7)])
+def test_batch_norm_by_sums_is_torchs(shape: tuple[int, ...]) -> None:
+    exact = _unlike(nn.BatchNorm2d(shape[1]) if len(shape) == 4 else nn.BatchNorm3d(shape[1]))
+    exact = cast("nn.BatchNorm2d", exact.double())
+    given = [_noise(*shape).double().requires_grad_() for _ in range(2)]
+    learned = [exact.weight.detach().clone(), exact.bias.detach().clone()]
+    near = torch.full((shape[1],), -500.0, dtype=torch.float64)
+    out, mean, variance = by_sums(
+        given[0], *(one.requires_grad_() for one in learned), near, exact.eps
+    )
+    expected = exact(given[1])
+    torch.testing.assert_close(out, expected, atol=1e-9, rtol=1e-9)
+    axes = [0, *range(2, len(shape))]
+    torch.testing.assert_close(mean, given[1].detach().mean(axes))
+    torch.testing.assert_close(variance, given[1].detach().var(axes, correction=0))
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view(shape)
+    for one in (out, expected):
+        (one * weights).sum().backward()
+    others = [given[1], exact.weight, exact.bias]
+    for one, other in zip([given[0], *learned], others, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-9, rtol=1e-7)
+
+
+def _learned_thrice(norm: nn.Module, forward: nn.Module, values: Tensor) -> list[Tensor]:
+    """Gradients of scale, shift and values after three steps, and the running statistics."""
+    steep = _noise(*values.shape).bfloat16().to(values.dtype)
+    for _ in range(3):
+        norm.zero_grad()
+        given = values.clone().requires_grad_()
+        forward(given).backward(steep)
+    gradients = [norm.weight.grad, norm.bias.grad, given.grad]
+    return [one.double() for one in [*gradients, norm.running_mean, norm.running_var]]
+
+
+@pytest.mark.slow
+def test_compiled_batch_norm_rounds_less_than_what_the_compiler_makes_of_torchs() -> None:
+    skip_without_a_compiler()
+    values = (_noise(8, 16, 16, 16) / 1000 + 3).contiguous(memory_format=torch.channels_last)
+    values, exact = values.bfloat16(), nn.BatchNorm2d(16).double()
+    expected = _learned_thrice(exact, exact, values.double())
+    apart = []
+    for norm in (BatchNorm2d(16), nn.BatchNorm2d(16)):
+        found = _learned_thrice(norm, torch.compile(norm), values)
+        pairs = zip(found, expected, strict=True)
+        apart.append(
+            [float(((one - other).abs() / other.abs().max()).max()) for one, other in pairs]
+        )
+    ours, theirs = apart
+    assert ours[0] < theirs[0] / 10  # of the scale: torch's compiled one is off by a percent
+    assert ours[2] <= theirs[2]
+    assert max(ours[1], *ours[3:]) < 1e-4
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
+from compilers import skip_without_a_compiler
 from torch import Tensor, nn
 
 from lung_pipeline.errors import DeviceError
-from lung_pipeline.learning.device import has_fast_bfloat16
 from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
 from lung_pipeline.learning.loop import Batch, fit
 from lung_pipeline.learning.schedule import Schedule
@@ -136,49 +136,10 @@ def test_running_average_is_what_is_judged_and_kept() -> None:
     assert (lagged * moved > 0).all()
 
 
-def _skip_without_a_compiler() -> None:
-    try:
-        torch.compile(nn.Linear(1, 1))(torch.ones(1, 1))
-    except Exception as error:  # whatever the compiler lacks here
-        pytest.skip(f"torch.compile does not work here: {type(error).__name__}")
-
-
 @pytest.mark.slow
 def test_translated_model_learns_the_same_line() -> None:
     plain, compiled = _line(), _line()
-    _skip_without_a_compiler()
+    skip_without_a_compiler()
     _fit(plain, Schedule(1, STEPS, 0.1))
     _fit(compiled, Schedule(1, STEPS, 0.1, compiled=True))
     torch.testing.assert_close(_weights(compiled), _weights(plain), rtol=2e-2, atol=2e-3)
-
-
-class _Highest(nn.Module):
-    """Judges by the highest of some values, each made of roundings in between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.other, self.last = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(4, 1)
-
-    def forward(self, given: Tensor) -> Tensor:
-        one, other = self.one(given), self.other(given)
-        seen = torch.relu(one * torch.sigmoid(other.mean(1, keepdim=True)) + other)
-        return self.last(seen.amax(2))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not has_fast_bfloat16(torch.device("cpu")), reason="this processor computes no bfloat16"
-)
-def test_translated_model_finds_its_maximum_again_in_mixed_precision() -> None:
-    """Without rounding as the plain model does, every gradient before the maximum was NaN."""
-    _skip_without_a_compiler()
-    torch.manual_seed(0)
-    model, given = _Highest(), torch.randn(16, 4, 8)
-    fit(
-        model,
-        Schedule(1, 2, 0.1, compiled=True),
-        batches=lambda number: [(given,)] * 2,
-        loss=lambda network, batch: network(batch[0]).float().square().mean(),
-        validate=lambda trained: Validation({VALIDATION_LOSS: 1.0}),
-    )
-    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
