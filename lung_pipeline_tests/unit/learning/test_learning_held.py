@@ -13,19 +13,6 @@ from lung_pipeline.classification.residual import ResidualClassifier
 from lung_pipeline.learning.held import held
 
 
-class _Highest(nn.Module):
-    """Judges by the highest of some values, each made of roundings in between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.other, self.last = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(4, 1)
-
-    def forward(self, given: Tensor) -> Tensor:
-        one, other = self.one(given), self.other(given)
-        seen = torch.relu(one * torch.sigmoid(other.mean(1, keepdim=True)) + other)
-        return self.last(held(seen).amax(2))
-
-
 def _gradients(model: nn.Module, forward: nn.Module, given: Tensor) -> dict[str, Tensor]:
     """Of each parameter, after one step in mixed precision."""
     model.zero_grad()
@@ -36,18 +23,13 @@ def _gradients(model: nn.Module, forward: nn.Module, given: Tensor) -> dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "shape"),
-    [
-        (_Highest, (16, 4, 8)),
-        (lambda: ResidualClassifier(stem=4, channels=(8, 16), blocks=1), (2, 1, 16, 32, 32)),
-    ],
-)
-def test_compiled_model_has_the_plain_ones_gradients_behind_a_maximum(kind, shape) -> None:  # type: ignore[no-untyped-def]
+def test_compiled_residual_network_has_the_plain_ones_gradients_behind_its_maximum() -> None:
+    """Two blocks in a stage: of one alone the compiler finds the maximum again by luck."""
     skip_without_a_compiler()
     torch.manual_seed(0)
-    model, given = kind(), torch.randn(shape)
+    model = ResidualClassifier(stem=4, channels=(8, 16), blocks=2)
     fast_layout(model)
+    given = torch.randn(2, 1, 16, 32, 32) * 300
     plain = _gradients(model, model, given)
     compiled = _gradients(model, torch.compile(model), given)
     largest = max(float(gradient.abs().max()) for gradient in plain.values())
