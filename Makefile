@@ -6,7 +6,7 @@
 # make audit  whether what is installed has known vulnerabilities; asks the package index
 # make service  five minutes: Dagster's daemon makes everything of three subsets, and a fourth that arrives
 # make kills  half an hour: 40 kills at random moments, each recovered from to the byte
-# make bench  half an hour: loading and learning beside plain baselines
+# make bench  some twenty minutes: loading and learning beside plain baselines
 
 PYTHON ?= python3
 VENV := .venv

@@ -60,14 +60,9 @@ def measured(model: str, folder: Path, run: Run, device: torch.device) -> Speeds
             loops |= {COMPILED: compiled[OURS], COMPILED_RESIDENT: compiled[RESIDENT]}
         for kind in (PLAIN, UNCHANGED):
             loops[kind] = lambda number, kind=kind: plain.speed(kind)
-        # The first round has caches to fill.
-        rounds = [{kind: loop(number) for kind, loop in loops.items()} for number in numbers()]
+        epochs = range(1, ROUNDS + 2)  # the first round has caches to fill
+        rounds = [{kind: loop(number) for kind, loop in loops.items()} for number in epochs]
     return {kind: [found[kind] for found in rounds[1:]] for kind in loops}
-
-
-def numbers() -> range:
-    """Of the epochs."""
-    return range(1, ROUNDS + 2)
 
 
 def ours(model: str, folder: Path, run: Run, device: torch.device, stack: ExitStack) -> Loops:
