@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -14,6 +16,9 @@ AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 
 FLOAT32 = "float32"
 """The precision a setting may name beside ``auto``."""
+
+BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
+"""Those that multiply bfloat16, as torch names them: Intel's AMX, AVX-512's, ARM's."""
 
 
 def pick_device(name: str = AUTO) -> torch.device:
@@ -42,10 +47,21 @@ def pick_device(name: str = AUTO) -> torch.device:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware computes bfloat16: CUDA since Ampere, CPUs with AVX-512 BF16 or AMX."""
+    """Whether the hardware computes bfloat16: CUDA since Ampere, CPUs with AVX-512 BF16 or AMX.
+
+    oneDNN takes bfloat16 on any AVX-512, but where the processor has no instruction for it, it
+    works with float32 and rounds: slower than float32 itself (docs/results.md).
+    """
     if device.type == CUDA:
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    can, of_cpu = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()), cpu_instructions()
+    return can and (not of_cpu or any(of_cpu.get(name) for name in BFLOAT16_INSTRUCTIONS))
+
+
+def cpu_instructions() -> Mapping[str, Any]:
+    """What this processor has, by torch's names; empty where torch is too old to tell."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return {} if ask is None else ask()
 
 
 def inference_dtype(device: torch.device, precision: str = AUTO) -> torch.dtype:

@@ -12,7 +12,7 @@ from importlib import metadata
 
 import torch
 
-from lung_pipeline.learning.device import CPU, has_fast_bfloat16
+from lung_pipeline.learning.device import CPU, cpu_instructions, has_fast_bfloat16
 
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK")
 """The packages whose version decides a result: networks, arrays, labelling, reading."""
@@ -43,8 +43,7 @@ def _instructions(device: torch.device) -> list[str]:
     found = [torch.backends.cpu.get_cpu_capability()]
     if has_fast_bfloat16(device):
         found.append("bfloat16")
-    # Older versions of torch cannot tell; AMX multiplies in another order than AVX-512.
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    if ask is not None and ask().get("amx_bf16", False):
+    # AMX multiplies in another order than AVX-512.
+    if cpu_instructions().get("amx_bf16", False):
         found.append("AMX")
     return found

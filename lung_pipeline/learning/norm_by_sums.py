@@ -47,11 +47,11 @@ class _BySums(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, near: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        precise, axes = features.to(weight.dtype), _all_but_channels(features)
+        precise = features.to(weight.dtype)
         apart = precise - _beside(near, features)
         pixels = features.numel() // len(weight)
-        off = apart.sum(axes) / pixels
-        variance = apart.square().sum(axes) / pixels - off.square()
+        off = _of_channels(apart) / pixels
+        variance = _of_channels(apart.square()) / pixels - off.square()
         mean, inverse = near + off, torch.rsqrt(variance + eps)
         scale = weight * inverse
         of_channels = held(torch.stack([scale, bias - scale * mean, mean, inverse, variance]))
@@ -65,10 +65,10 @@ class _BySums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         features, scale, mean, inverse = ctx.saved_tensors
-        axes, pixels = _all_but_channels(features), features.numel() // len(scale)
+        pixels = features.numel() // len(scale)
         precise, steep = features.to(scale.dtype), gradient.to(scale.dtype)
-        of_bias = steep.sum(axes)
-        of_weight = (steep * (precise - _beside(mean, features))).sum(axes) * inverse
+        of_bias = _of_channels(steep)
+        of_weight = _of_channels(steep * (precise - _beside(mean, features))) * inverse
         slope = -scale * inverse * of_weight / pixels
         shift = -scale * of_bias / pixels - slope * mean
         slope, shift = held(torch.stack([slope, shift])).unbind()
@@ -77,8 +77,9 @@ class _BySums(torch.autograd.Function):
         return found.to(features.dtype), of_weight, of_bias, None, None
 
 
-def _all_but_channels(features: Tensor) -> list[int]:
-    return [0, *range(2, features.ndim)]
+def _of_channels(features: Tensor) -> Tensor:
+    """The sum of each channel, of each sample first: samples are shared among threads."""
+    return features.flatten(2).sum(2).sum(0)
 
 
 def _beside(of_channels: Tensor, features: Tensor) -> Tensor:

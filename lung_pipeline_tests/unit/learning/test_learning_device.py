@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 import torch
 
@@ -49,3 +51,29 @@ def test_precision_is_mixed_where_the_hardware_is_fast_at_it() -> None:
         computed = layer(torch.ones(1, 2)).dtype
     assert computed == (torch.bfloat16 if has_fast_bfloat16(CPU) else torch.float32)
     assert layer(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="asks for Intel's names")
+def test_fast_is_what_torch_too_finds_an_instruction_for() -> None:
+    has_instruction = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    assert has_fast_bfloat16(CPU) == has_instruction
+
+
+@pytest.mark.parametrize(
+    ("processor", "is_fast"),
+    [
+        ({"avx2": True, "avx512_f": True, "avx512_vnni": True, "avx512_bf16": False}, False),
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"neon": True, "bf16": True}, True),
+        ({"neon": True, "bf16": False}, False),
+    ],
+    ids=["Ice Lake", "Zen 4", "Sapphire Rapids", "ARM with", "ARM without"],
+)
+def test_bfloat16_that_is_only_imitated_is_not_fast(
+    processor: dict[str, bool], is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oneDNN takes it on any AVX-512, and is slower with it than with float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert has_fast_bfloat16(CPU) == is_fast
