@@ -13,6 +13,11 @@ from kubernetes_objects import launcher_settings
 pytest.importorskip("dagster_k8s", reason="the extra k8s is not installed")
 
 ROOM = {"/tmp", "/opt/dagster/dagster_home"}  # noqa: S108 - where the image may write
+ONE_RUN_A_SUBSET = {
+    "key": "dagster/partition",
+    "value": {"applyLimitPerUniqueValue": True},
+    "limit": 1,
+}
 
 
 def test_the_charts_version_is_that_of_dagster() -> None:
@@ -41,6 +46,7 @@ def _instance_of_the_values() -> dict[str, Any]:
     """The parts of the instance's dagster.yaml that the chart writes from our values."""
     values = helm_values()
     database, pools = values["postgresql"], values["concurrency"]["pools"]
+    runs = values["concurrency"]["runs"]
     logs = values["computeLogManager"]["config"]["s3ComputeLogManager"]
     monitoring = values["dagsterDaemon"]["runMonitoring"]
     return {
@@ -74,7 +80,10 @@ def _instance_of_the_values() -> dict[str, Any]:
         },
         "concurrency": {
             "pools": {"granularity": pools["granularity"], "default_limit": pools["defaultLimit"]},
-            "runs": {"max_concurrent_runs": values["concurrency"]["runs"]["maxConcurrentRuns"]},
+            "runs": {
+                "max_concurrent_runs": runs["maxConcurrentRuns"],
+                "tag_concurrency_limits": runs["tagConcurrencyLimits"],
+            },
         },
         "run_monitoring": {
             "enabled": monitoring["enabled"],
@@ -102,6 +111,7 @@ def test_every_instance_is_one_that_dagster_understands(
     for name, settings in instances.items():
         assert _understood(tmp_path_factory.mktemp(name), settings) == "", name
         assert settings["concurrency"]["pools"] == {"granularity": "op", "default_limit": 1}
+        assert settings["concurrency"]["runs"]["tag_concurrency_limits"] == [ONE_RUN_A_SUBSET]
         assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
         assert settings["nux"] == {"enabled": False}
     assert "postgresql+psycopg2" in str(instances["compose"]["storage"])
