@@ -7,6 +7,8 @@
 # make service  five minutes: Dagster's daemon makes everything of three subsets, and a fourth that arrives
 # make kills  half an hour: 40 kills at random moments, each recovered from to the byte
 # make bench  some twenty minutes: loading and learning beside plain baselines
+# make setup, lint, fast, clean   install only; checks without tests; the fast tests; remove all of it
+# Another Python: make demo PYTHON=python3.11
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,13 +27,13 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION = false
 .PHONY: help setup demo test lint fast ui bars damaged audit kills service bench clean
 
 help:
-	@sed -n '1,9s/^# //p' Makefile
+	@sed -n '/^#/!q;s/^# //p' Makefile
 
 setup: $(VENV)/.installed
 
 # The stamp is older than a file that says what to install: install again.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
 	@echo "== Installing into $(VENV) (some minutes the first time)"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python comes here without venv and pip. On Debian or Ubuntu: apt install python3-venv"; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
