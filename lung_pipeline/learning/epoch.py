@@ -14,6 +14,9 @@ from lung_pipeline.learning.examples import Example
 TRAINING_LOSS, VALIDATION_LOSS = "train/loss", "validation/loss"
 """The metrics every epoch has; the best epoch is the one with the lowest validation loss."""
 
+MICRO_BATCH = "train/micro_batch"
+"""The metric that says in portions of how many samples batches went through the model, if so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lung_pipeline.errors import DeviceError, ModelError
 from lung_pipeline.learning.device import CPU, mixed_precision
 from lung_pipeline.learning.epoch import (
+    MICRO_BATCH,
     TRAINING_LOSS,
     VALIDATION_LOSS,
     Epoch,
@@ -27,6 +28,7 @@ from lung_pipeline.learning.epoch import (
     best_epoch,
 )
 from lung_pipeline.learning.memory import keep_freed_memory
+from lung_pipeline.learning.portions import InPortions
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.state import TrainingState, resume, write_checkpoint
 from lung_pipeline.learning.watching import SILENT, Watcher
@@ -35,7 +37,7 @@ Batch = tuple[Tensor, ...]
 """Tensors on the model's device whose first axis is the sample."""
 
 Loss = Callable[[nn.Module, Batch], Tensor]
-"""The mean loss of a batch under a model."""
+"""The loss of a batch under a model."""
 
 CLIPPED_GRADIENT_NORM = 5.0
 """Gradients are scaled down to this norm: one strange batch must not undo an epoch."""
@@ -58,7 +60,7 @@ def fit(
         schedule: epochs, steps and rate.
         batches: gives the batches of an epoch by its number, ``schedule.steps_per_epoch`` of
             them, the same at every call.
-        loss: the mean loss of a batch.
+        loss: of a whole batch, also where it goes through the model in portions.
         validate: judges the model on the validation part.
         watcher: told each epoch and step; epochs before an interruption are told again.
         checkpoint: a folder in which the state is kept after each epoch; where it is there
@@ -82,7 +84,7 @@ def fit(
         learned = _learn(state, forward, batches(number), loss, schedule, number, watcher)
         validation = _validated(state.judged, validate)
         _finite(validation.figures[VALIDATION_LOSS], f"validation loss in epoch {number}")
-        figures = {TRAINING_LOSS: learned.loss, **validation.figures}
+        figures = {TRAINING_LOSS: learned.loss, **validation.figures, **_portion(state)}
         # Plain numbers: Dagster refuses NumPy's, and would do so when all is learned.
         metrics = {name: float(value) for name, value in figures.items()}
         seconds = time.monotonic() - started
@@ -165,15 +167,17 @@ def _take_step(state: TrainingState, forward: nn.Module, batch: Batch, loss: Los
 def _gradients(state: TrainingState, forward: nn.Module, batch: Batch, loss: Loss) -> Tensor:
     """The loss of a batch; its gradients lie in the parameters afterwards."""
     state.optimizer.zero_grad()
-    size = len(batch[0])
-    total = torch.zeros((), device=batch[0].device)
-    portions = zip(*(tensor.split(state.micro_batch or size) for tensor in batch), strict=True)
-    for portion in portions:
-        with mixed_precision(batch[0].device):
-            share = loss(forward, portion) * (len(portion[0]) / size)
-        share.backward()
-        total += share.detach()
-    return total
+    is_whole = not 0 < state.micro_batch < len(batch[0])
+    model: Any = forward if is_whole else InPortions(forward, state.micro_batch)
+    with mixed_precision(batch[0].device):
+        batch_loss = loss(model, batch)
+    batch_loss.backward()
+    return batch_loss.detach()
+
+
+def _portion(state: TrainingState) -> dict[str, float]:
+    """The size of a portion, where batches were divided: it may not be the one that was set."""
+    return {MICRO_BATCH: state.micro_batch} if state.micro_batch else {}
 
 
 def _halved(micro_batch: int) -> int:

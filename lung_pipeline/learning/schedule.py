@@ -38,8 +38,8 @@ class Schedule:
     what is validated and kept (Izmailov et al., 1803.05407). 0: the weights themselves."""
 
     micro_batch: int = 0
-    """Samples that go through the model at once; gradients add up to the whole batch's. 0: all of
-    them, and fewer where the device's memory ends."""
+    """Samples that go through the model at once; the gradient is the whole batch's, but batch norms
+    see a portion alone. 0: all of them, and fewer where the device's memory ends."""
 
     compiled: bool = False
     """Whether torch.compile translates the model first: minutes once, then faster steps."""

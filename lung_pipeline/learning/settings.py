@@ -44,12 +44,13 @@ class TrainingSettings(BaseModel):
     """Keep a running average of the weights, such as 0.999, and judge that; 0: no average."""
 
     micro_batch: int = Field(default=0, ge=0)
-    """Samples that go through the model at once; 0: a whole batch, less where memory ends."""
+    """Samples that go through the model at once: each portion goes twice, half as much time again
+    and more, with batch norms of its own; 0: a whole batch, less where memory ends."""
 
     compiled: bool = False
     """Translate the model with torch.compile first: minutes once, then faster steps."""
 
-    seed: int = 1
+    seed: int = Field(default=1, ge=0)
     """Of weights, samples and augmentation."""
 
     device: str = "auto"

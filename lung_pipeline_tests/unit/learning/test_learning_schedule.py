@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from pydantic import ValidationError
 
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.settings import TrainingSettings
@@ -33,3 +34,8 @@ def test_settings_carry_the_whole_schedule() -> None:
     assert settings.schedule() == Schedule(
         3, 7, 0.5, patience=2, average_decay=0.9, micro_batch=4, weight_decay=1e-4, warmup_share=0.1
     )
+
+
+def test_seed_below_nothing_is_refused_where_it_is_set() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        TrainingSettings(seed=-1)

@@ -71,19 +71,22 @@ def test_portions_add_up_to_the_gradient_of_the_batch(micro_batch: int) -> None:
 def test_largest_portion_that_fits_is_found_and_kept() -> None:
     asked: list[int] = []
 
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        asked.append(len(batch[0]))
-        if len(batch[0]) > 3:
+    def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        asked.append(len(inputs[0]))
+        if len(inputs[0]) > 3:
             msg = "as a card says it"
             raise torch.OutOfMemoryError(msg)
-        return _loss(model, batch)
 
     narrow, wide = _line(), _line()
-    _fit(narrow, Schedule(1, STEPS, 0.1), loss)
-    _fit(wide, Schedule(1, STEPS, 0.1))
+    narrow.register_forward_pre_hook(look)
+    (epoch,) = _fit(narrow, Schedule(1, STEPS, 0.1))
+    (undivided,) = _fit(wide, Schedule(1, STEPS, 0.1))
     assert asked[:2] == [10, 5]
     assert asked[2:6] == [3, 3, 3, 1]
     assert max(asked[2:]) == 3
+    # What was learned with is told with the figures, since no setting says it.
+    assert epoch.metrics["train/micro_batch"] == 3
+    assert "train/micro_batch" not in undivided.metrics
     torch.testing.assert_close(_weights(narrow), _weights(wide), rtol=2e-2, atol=2e-3)
 
 
