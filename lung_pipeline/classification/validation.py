@@ -75,6 +75,7 @@ def validate_describing(
         **{
             f"validation/error_of_{name}": float(error)
             for name, error in zip(model.architecture["told"], apart, strict=True)
+            if not error.isnan()  # of no nodule here a reader said it
         },
     }
     return replace(judged, figures=figures)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 CROPS, INDEX, SIGNATURES = "crops.npy", "index.parquet", "signatures.npy"
 
+_PIECE = 2**24
+"""Bytes that are written at once where room on the disk cannot be asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class CropSet:
@@ -149,8 +152,15 @@ def _reserve(file: Path) -> None:
 
     A memory map that meets a full disk later ends its process by a signal, and nothing is said.
     """
+    size = file.stat().st_size
     with file.open("r+b") as stream:
-        os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+            return
+        np.lib.format.read_magic(stream)
+        np.lib.format.read_array_header_1_0(stream)
+        while rest := size - stream.tell():  # macOS and Windows: what is written has its room
+            stream.write(bytes(min(rest, _PIECE)))
 
 
 def _is_whole(path: Path) -> bool:

@@ -28,7 +28,7 @@ def pick_device(name: str = AUTO) -> torch.device:
         DeviceError: CUDA was asked for and there is none; it never falls back in silence.
     """
     if name == AUTO:
-        return torch.device(CUDA if torch.cuda.is_available() else CPU)
+        name = CUDA if torch.cuda.is_available() else CPU
     if name == CUDA and not torch.cuda.is_available():
         raise DeviceError(
             value="no CUDA device",
@@ -43,6 +43,9 @@ def pick_device(name: str = AUTO) -> torch.device:
             rule=f"a device must be one of {AUTO}, {CPU}, {CUDA}",
             cure="Change the setting.",
         )
+    if name == CUDA:
+        # By default convolutions in float32 are read with ten bits there (TF32).
+        torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 
@@ -54,8 +57,10 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     """
     if device.type == CUDA:
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    can, of_cpu = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()), cpu_instructions()
-    return can and (not of_cpu or any(of_cpu.get(name) for name in BFLOAT16_INSTRUCTIONS))
+    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    of_cpu = cpu_instructions()
+    return not of_cpu or any(of_cpu.get(name) for name in BFLOAT16_INSTRUCTIONS)
 
 
 def cpu_instructions() -> Mapping[str, Any]:

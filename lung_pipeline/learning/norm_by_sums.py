@@ -51,7 +51,7 @@ class _BySums(torch.autograd.Function):
         apart = precise - _beside(near, features)
         pixels = features.numel() // len(weight)
         off = _of_channels(apart) / pixels
-        variance = _of_channels(apart.square()) / pixels - off.square()
+        variance = (_of_channels(apart.square()) / pixels - off.square()).clamp(min=0)
         mean, inverse = near + off, torch.rsqrt(variance + eps)
         scale = weight * inverse
         of_channels = held(torch.stack([scale, bias - scale * mean, mean, inverse, variance]))

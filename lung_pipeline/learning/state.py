@@ -33,6 +33,9 @@ TENSORS, RECORD = "tensors.safetensors", "state.json"
 
 _CPU_RANDOM, _CUDA_RANDOM = "random/cpu", "random/cuda"
 
+_UNFIT = (FileNotFoundError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
+"""What a checkpoint that is damaged or another model's gives when it is read."""
+
 
 @dataclass(slots=True)
 class TrainingState:
@@ -117,7 +120,9 @@ def resume(state: TrainingState, schedule: Schedule, folder: Path) -> None:
         _restore(state, tensors)
         state.micro_batch = int(record["micro_batch"])
         state.history = [Epoch(**epoch) for epoch in record["history"]]
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+    except torch.OutOfMemoryError:
+        raise  # the checkpoint is not to blame, nor for a disk that cannot be reached
+    except _UNFIT as error:
         raise _unfit(folder, type(error).__name__) from error
 
 
@@ -132,7 +137,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         parts[f"optimizer/{number}"] = slots
     named = {f"{part}/{name}": t for part, group in parts.items() for name, t in group.items()}
     named[_CPU_RANDOM] = torch.get_rng_state()
-    if torch.cuda.is_available():
+    if _is_on_cuda(state):
         named[_CUDA_RANDOM] = torch.cuda.get_rng_state()
     return named
 
@@ -154,8 +159,13 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     groups: Any = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     torch.set_rng_state(tensors[_CPU_RANDOM])
-    if _CUDA_RANDOM in tensors and torch.cuda.is_available():
+    if _CUDA_RANDOM in tensors and _is_on_cuda(state):
         torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
+
+
+def _is_on_cuda(state: TrainingState) -> bool:
+    """Not whether there is a card: to ask one that is full for its random state is an error."""
+    return next(state.model.parameters()).is_cuda
 
 
 def _unfit(folder: Path, found: str) -> ModelError:

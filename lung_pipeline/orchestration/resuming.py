@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training that was killed, found again by what it was to learn and from what.
 
-The folder of an attempt is named by a hash of settings, data and code: the same training launched
-again finds its checkpoint and its MLflow run, another one begins anew. It is removed when the
-model is registered.
+The folder of an attempt is named by a hash of settings, data and code, line by line: the same
+training launched again finds its checkpoint and its MLflow run, another one begins anew. It is
+removed when the model is registered.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def attempt_at(home: Home, step: str, parameters: Mapping[str, Any]) -> Attempt:
 
 
 def _key(parameters: Mapping[str, Any]) -> str:
-    from lung_pipeline.tracking.provenance import code_version
+    from lung_pipeline.tracking.provenance import modules_sha256
 
-    made_of = json.dumps({**parameters, "code": code_version()}, sort_keys=True, default=str)
+    made_of = json.dumps({**parameters, "code": modules_sha256()}, sort_keys=True, default=str)
     return hashlib.sha256(made_of.encode()).hexdigest()[:16]

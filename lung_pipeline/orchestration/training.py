@@ -102,7 +102,10 @@ def record_training(
     counts of the samples, which stand on the card and in the metadata; ``builds_on`` has the hashes
     of former models' weights, each by what it is to this training.
     """
-    home = tracking.home.open()
+    from lung_pipeline.tracking.provenance import code_version
+
+    # Asked before it begins: hours later the checkout may be at another commit.
+    home, source = tracking.home.open(), code_version()
     counts = dict(learned_from or {})
     # MLflow is seen by more people than the home.
     certificate = certificate.without_names()
@@ -120,7 +123,7 @@ def record_training(
             attempt.remember(run.run_id)
             with watched(run, settings, attempt.events, context.log.info) as watcher:
                 model, history = train(watcher, attempt.checkpoint)
-            card = _card(model, history, purpose, settings.model_dump(), data)
+            card = _card(model, history, purpose, settings.model_dump(), data, source)
             version = _register(run, step, model, card, certificate)
         attempt.forget()
     best = _best(history)
@@ -142,9 +145,9 @@ def _card(
     purpose: str,
     settings: Mapping[str, Any],
     data: Mapping[str, Any],
+    source: str,
 ) -> "ModelCard":
     from lung_pipeline.learning.model_folder import ModelCard
-    from lung_pipeline.tracking.provenance import code_version
 
     return ModelCard(
         network=type(model).__name__,
@@ -154,7 +157,7 @@ def _card(
         data=data,
         metrics=_best(history).metrics,
         losses=tuple(epoch.metrics["train/loss"] for epoch in history),
-        source=code_version(),
+        source=source,
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from importlib import metadata
@@ -22,6 +23,18 @@ def code_version() -> str:
     if commit is None:
         return f"lung-pipeline {metadata.version('lung-pipeline')}"
     return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def modules_sha256() -> str:
+    """The hash of all modules of this package as they lie on the disk.
+
+    A commit says less: two trees with changes have one name, and an image may have none.
+    """
+    package, found = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for module in sorted(package.rglob("*.py")):
+        found.update(module.relative_to(package).as_posix().encode() + b"\0")
+        found.update(hashlib.sha256(module.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_the_table_and_its_origin_lie_beside_the_array(folders: list[Path], tmp_
     assert read_origin(folders[2] / INDEX) == ORIGIN
     written = write_crops(tmp_path / "again", table, _cut, ORIGIN)
     assert written == fingerprint(table, ORIGIN)
+
+
+def test_where_room_cannot_be_asked_for_it_is_written(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS and Windows."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    table = _table(2, ["c", "b", "c", "b"])
+    write_crops(tmp_path / "again", table, _cut, ORIGIN)
+    written = (tmp_path / "again" / CROPS).read_bytes()
+    assert written == (folders[2] / CROPS).read_bytes()
 
 
 def test_each_crop_has_its_signature_in_the_order_of_the_table(folders: list[Path]) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
+from lung_pipeline.learning import state
 from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
 from lung_pipeline.learning.examples import Example
 from lung_pipeline.learning.loop import Batch, fit
@@ -161,6 +162,34 @@ def test_damaged_checkpoint_is_refused_in_words(tmp_path: Path, name: str) -> No
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(ModelError, match="Remove the folder to begin the training anew"):
         _train(tmp_path / "state")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("full"), PermissionError("not yours")])
+def test_checkpoint_is_not_blamed_for_a_machine_in_trouble(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removed it, as the refusal says, would lose a training that is whole."""
+    _train(tmp_path / "state")
+
+    def read(_: Path) -> dict[str, Tensor]:
+        raise error
+
+    monkeypatch.setattr(state, "load_file", read)
+    with pytest.raises(type(error), match=str(error)):
+        _train(tmp_path / "state")
+
+
+def test_training_on_a_cpu_asks_nothing_of_a_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> Tensor:
+        msg = "CUDA out of memory"
+        raise torch.OutOfMemoryError(msg)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", full)
+    _train(tmp_path / "state")
+    assert (tmp_path / "state" / TENSORS).is_file()
 
 
 def test_no_half_checkpoint_is_ever_there(tmp_path: Path) -> None:

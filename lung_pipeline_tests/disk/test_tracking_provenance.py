@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lung_pipeline.tracking import provenance
-from lung_pipeline.tracking.provenance import COMMIT_VARIABLE, code_version
+from lung_pipeline.tracking.provenance import COMMIT_VARIABLE, code_version, modules_sha256
 
 INSTALLED = f"lung-pipeline {metadata.version('lung-pipeline')}"
 
@@ -54,6 +54,20 @@ def test_checkout_tells_its_commit_and_whether_files_differ(code: Path) -> None:
     assert code_version() == commit
     code.write_text("changed since\n")
     assert code_version() == f"{commit}+changes"
+
+
+def test_modules_are_told_apart_where_a_commit_does_not(code: Path) -> None:
+    module = code.parent / "package" / "step.py"
+    found = [modules_sha256()]
+    for text in ("one", "another"):
+        module.parent.mkdir(exist_ok=True)
+        module.write_text(text)
+        found.append(modules_sha256())
+    module.rename(module.with_name("moved.py"))
+    found.append(modules_sha256())
+    assert len(set(found)) == 4
+    module.with_name("moved.py").unlink()
+    assert modules_sha256() == found[0]
 
 
 def test_outside_git_the_installed_version_is_told(code: Path) -> None:

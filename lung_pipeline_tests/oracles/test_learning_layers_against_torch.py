@@ -118,6 +118,14 @@ def test_batch_norm_by_sums_is_torchs(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(one.grad, other.grad, atol=1e-9, rtol=1e-7)
 
 
+def test_sums_of_a_channel_that_is_all_the_same_are_finite() -> None:
+    """Rounding makes its variance less than nothing, as far from the running mean as at first."""
+    values = torch.full((8, 1, 16, 16), -999.7)
+    out, _, variance = by_sums(values, torch.ones(1), torch.zeros(1), torch.zeros(1), 1e-5)
+    assert torch.isfinite(out).all()
+    assert float(variance) >= 0
+
+
 def _learned_thrice(norm: nn.Module, forward: nn.Module, values: Tensor) -> list[Tensor]:
     """Gradients of scale, shift and values after three steps, and the running statistics."""
     steep = _noise(*values.shape).bfloat16().to(values.dtype)

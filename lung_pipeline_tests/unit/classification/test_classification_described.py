@@ -229,6 +229,17 @@ def test_its_validation_counts_words_beside_the_judgement_and_tells_each_words_e
     assert judgement == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_error_of_a_word_that_no_reader_said_is_left_out() -> None:
+    model, crops = _telling([[3.0, 5.0]]), _crops()
+    said = _said(crops).assign(texture=np.nan)
+    task = replace(
+        malignancy_task(crops, SETTINGS), said=said.to_numpy(), spacing_irc_mm=np.ones((24, 3))
+    )
+    figures = validate_describing(model, task, 1, 2.0).figures
+    assert "validation/error_of_texture" not in figures
+    assert all(math.isfinite(figure) for figure in figures.values())
+
+
 def test_the_architecture_rebuilds_it_from_its_card() -> None:
     model = _model(size=[1, 3], texture=[1, 5])
     again = DescribingClassifier(**json.loads(json.dumps(model.architecture)))

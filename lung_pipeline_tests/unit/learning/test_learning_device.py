@@ -39,6 +39,21 @@ def test_auto_takes_cuda_where_there_is_one() -> None:
     assert pick_device() == pick_device("cuda") == torch.device("cuda")
 
 
+def test_float32_on_a_card_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's default reads ten bits of it, and a probability is printed with more."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("auto", "cuda"):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+        assert pick_device(name).type == "cuda"
+        assert torch.backends.cudnn.allow_tf32 is False
+
+
+def test_torch_without_onednn_has_no_fast_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.delattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", raising=False)
+    assert not has_fast_bfloat16(CPU)
+
+
 @pytest.mark.parametrize("name", ["gpu", "CUDA", "", "cuda:0", "mps"])
 def test_an_unknown_device_is_refused_with_those_that_are_known(name: str) -> None:
     with pytest.raises(DeviceError, match="one of auto, cpu, cuda"):
