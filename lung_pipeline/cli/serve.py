@@ -12,7 +12,13 @@ from lung_pipeline.home import Home
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8421, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8421,
+    show_default=True,
+    help="0: any that is free.",
+)
 @click.option("--open-to-others", "is_open", is_flag=True, help="Allow a host others can reach.")
 @click.option("--name", "names", multiple=True, help="A further name of this machine.")
 @click.option("--max-upload-mb", default=2000, show_default=True, help="The largest scan.")

@@ -138,7 +138,8 @@ def _of_subset(home: Home, subset: str, listing: Listing, age_s: float) -> Itera
 
 
 def _forgotten(home: Home, subset: str, listing: Listing, age_s: float) -> Iterator[Unneeded]:
-    if below(listing, f"raw/{subset}") or f"raw/{subset}" in listing:
+    # Asked of the folder itself: the listing does not follow a raw/ that is a link.
+    if below(listing, f"raw/{subset}") or home.raw_subset(subset).exists():
         return
     why = f"{subset} has neither scans nor a manifest of volumes"
     tables = [
@@ -160,7 +161,8 @@ def _former_results(home: Home, subset: str, listing: Listing, age_s: float) -> 
         return
     folders = {folder_name(str(patient)) for patient in diagnosed}
     for name in children(listing, f"reports/{subset}"):
-        if name not in folders:
+        is_file = f"reports/{subset}/{name}" in listing  # the list of all patients
+        if name not in folders and not is_file:
             why = f"{subset} has no diagnosis of this patient"
             yield from _unneeded(home, f"reports/{subset}/{name}", why, listing, age_s)
 

@@ -5,6 +5,7 @@ Belongs here: running what ``build`` assembled. Does not belong here: what is ru
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from lung_pipeline.home import Home
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.instance import instance_that_answers
 from lung_pipeline.orchestration.partitions import add_subsets
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where dagster.yaml and workspace.yaml lie."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
@@ -47,11 +51,18 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     folder = dagster_folder(home)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").is_file():
-        (folder / "dagster.yaml").write_text(
-            "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-        )
+        _settle(folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
     return instance_that_answers(folder / "dagster.yaml")
+
+
+def _settle(settings: Path) -> None:
+    """Give an instance the checkout's settings: without them trainings share one card."""
+    ours = CHECKOUT / settings.name
+    if ours.is_file():
+        shutil.copyfile(ours, settings)
+    else:  # installed without a checkout
+        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
 
 
 def sync_subsets(home: Home, instance: dg.DagsterInstance) -> list[str]:

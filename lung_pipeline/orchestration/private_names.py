@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lung_pipeline.errors import LungPipelineError
-from lung_pipeline.home import Home
+from lung_pipeline.home import Home, folder_name
 from lung_pipeline.orchestration.names_key import names_key
 
 _PUBLIC = re.compile(
@@ -154,14 +154,20 @@ def _patients_in_tables(home: Home) -> Iterator[str]:
     from lung_pipeline.annotations.luna import PATIENTS_FILE, read_patients
     from lung_pipeline.annotations.subset import SERIES
 
-    yield from _column(home, SERIES, "patient_id")
+    yield from _with_folder(_column(home, SERIES, "patient_id"))
     listed = home.raw / PATIENTS_FILE
     if listed.is_file():
         try:
-            yield from read_patients(listed)["patient_id"].astype(str)
+            yield from _with_folder(read_patients(listed)["patient_id"].astype(str))
         except LungPipelineError:
             # Whoever needs the table refuses it; its cells may stand in that refusal.
             yield from re.findall(r'[^,"\r\n]+', listed.read_text(errors="replace"))
+
+
+def _with_folder(patients: Iterable[str]) -> Iterator[str]:
+    """Each patient, and what the folder of his report is called."""
+    for patient in patients:
+        yield from (patient, folder_name(patient))
 
 
 def _scans_in_tables(home: Home) -> Iterator[str]:

@@ -84,7 +84,7 @@ def decide(case: Case, run: Run, tell: Tell) -> Decision:
     # Aliases move last: no champion is without its reasons. Those of the champions themselves stay.
     if verdict.promoted or _versions(newest) != _versions(champions):
         record_decision(case.home, newest, verdict.in_words, run.run_id)
-    log_decision(run, verdict, newest, trial.figures, paths)
+    log_decision(run, case, trial, verdict, newest, paths)
     if verdict.promoted:
         make_champions(case.home, newest, _now())
         champions = newest

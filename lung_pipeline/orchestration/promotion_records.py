@@ -6,6 +6,7 @@ Belongs here: records. Does not belong here: when each is written (``promotion.p
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from lung_pipeline.orchestration.scoring import Scored
     from lung_pipeline.tracking.runs import Run
     from lung_pipeline.tracking.sets import ModelSet
+
+COMPARISON = "comparison"
+"""What the page of the two sets beside each other is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,7 @@ def write_pages(case: Case, trial: Trial, verdict: Verdict) -> dict[str, Path]:
         paths["champion"] = trial.champion.folder / "scorecard.html"
     if trial.comparison is not None:
         folder = case.home.scorecards / trial.comparison.name
-        paths["comparison"] = write_comparison(
-            case.home, trial.comparison, folder, verdict.in_words
-        )
+        paths[COMPARISON] = write_comparison(case.home, trial.comparison, folder, verdict.in_words)
     return paths
 
 
@@ -93,15 +95,30 @@ def keep_baseline_of(case: Case, newest: ModelSet, challenger: Scored) -> None:
 
 
 def log_decision(
-    run: Run, verdict: Verdict, newest: ModelSet, figures: dict[str, float], paths: dict[str, Path]
+    run: Run, case: Case, trial: Trial, verdict: Verdict, newest: ModelSet, paths: dict[str, Path]
 ) -> None:
-    """Hang the verdict and its reasons on the MLflow run, with figures and pages."""
+    """Hang the verdict and its reasons on the MLflow run, with figures and pages.
+
+    MLflow is seen by more people than the home: the comparison there names no patient.
+    """
     from lung_pipeline.tracking.sets import key_of
 
     tags = {f"reason_{number}": why for number, why in enumerate(verdict.reasons, start=1)}
     promoted = {"promoted": str(verdict.promoted).lower(), "set": key_of(newest)}
     models = {f"model.{step}": model.label for step, model in newest.items()}
     run.set_tags({"decision": verdict.in_words, **promoted, **tags, **models})
-    run.log_metrics(figures)
-    for name, page in paths.items():
-        run.log_folder(page.parent, name)
+    run.log_metrics(trial.figures)
+    for name in paths.keys() - {COMPARISON}:
+        run.log_folder(paths[name].parent, name)
+    if trial.comparison is not None:
+        _log_without_names(run, case.home, trial.comparison, verdict)
+
+
+def _log_without_names(run: Run, home: Home, comparison: Comparison, verdict: Verdict) -> None:
+    from lung_pipeline.orchestration.private_names import private_names
+    from lung_pipeline.reporting.scores.comparison_page import write_comparison
+
+    told = private_names(home, None).stand_in
+    with tempfile.TemporaryDirectory() as scratch:
+        write_comparison(home, comparison, Path(scratch), verdict.in_words, told)
+        run.log_folder(Path(scratch), COMPARISON)

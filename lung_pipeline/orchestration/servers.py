@@ -9,7 +9,6 @@ https://docs.dagster.io/deployment/execution/dagster-daemon
 """
 
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import HOME_VARIABLE, Home
-from lung_pipeline.orchestration.launch import dagster_folder, open_instance
+from lung_pipeline.orchestration.launch import CHECKOUT, dagster_folder, open_instance
 from lung_pipeline.orchestration.server_processes import (
     Server,
     refuse_ended,
@@ -29,8 +28,6 @@ from lung_pipeline.tracking.server import connect, tracking_uri
 
 HOST = "127.0.0.1"
 """Neither server asks who is there, so only this machine may reach them (infra/ shows a proxy)."""
-
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def serve_pages(
@@ -59,7 +56,7 @@ def serve_pages(
 def servers_of(home: Home, dagster_port: int, mlflow_port: int) -> list[Server]:
     """The servers of a home; none for MLflow where the environment names one that runs already."""
     folder = Path(sys.executable).parent
-    workspace = ("-w", str(_CHECKOUT / "workspace.yaml"))
+    workspace = ("-w", str(CHECKOUT / "workspace.yaml"))
     dagster_page = f"http://{HOST}:{dagster_port}"
     listen = ("-h", HOST, "-p", str(dagster_port))
     servers = [
@@ -92,7 +89,7 @@ def _addresses(home: Home, servers: list[Server]) -> str:
 def _refuse_missing(home: Home) -> None:
     for path, cure in (
         (home.root, f"Run `make demo` first, or name your own folder in {HOME_VARIABLE}."),
-        (_CHECKOUT / "workspace.yaml", "Install the checkout itself: pip install -e ."),
+        (CHECKOUT / "workspace.yaml", "Install the checkout itself: pip install -e ."),
     ):
         if not path.exists():
             raise SettingError(
@@ -121,8 +118,6 @@ def _prepare(home: Home) -> Path:
     folder = dagster_folder(home)
     logs = folder / "servers"
     logs.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(_CHECKOUT / "dagster.yaml", folder / "dagster.yaml")
     with open_instance(home):
         pass
     uri = tracking_uri(home)

@@ -30,6 +30,9 @@ from lung_pipeline.writing import remove
 SERVED = "served"
 """Below the home: the folders of servers, with what patients' scans they hold."""
 
+HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""Sent when the terminal is closed; Windows has none."""
+
 _LOCK = "lock"
 
 
@@ -66,6 +69,7 @@ def serve(
             rule=f"the page is for this machine alone, on one of {', '.join(LOOPBACK)}",
             cure="Add --open-to-others, if whoever reaches this machine may send scans.",
         )
+    _end_in_order()
     with _bound(host, port) as listening, own_folder(home) as folder:
         app = make_app(Jobs(folder, limits, runner(home)), (*LOOPBACK, host, *names))
         config = uvicorn.Config(
@@ -78,12 +82,22 @@ def serve(
             timeout_graceful_shutdown=3,
         )
         shown = f"[{host}]" if ":" in host else host
+        server = uvicorn.Server(config)
+        if HANG_UP is not None:  # uvicorn itself listens to the two others
+            signal.signal(HANG_UP, server.handle_exit)
         tell(f"http://{shown}:{listening.getsockname()[1]}/")
-        # The server ends by itself at a signal and then sends it on, which must not end us before
-        # the folder is gone.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
+
+
+def _end_in_order() -> None:
+    """A signal to end must not end us before the folder is gone.
+
+    The server ends by itself at a signal and then sends it on; others come before it listens.
+    """
+    for one in (signal.SIGTERM, HANG_UP):
+        if one is not None:
+            signal.signal(one, lambda *_: sys.exit(0))
 
 
 @contextlib.contextmanager

@@ -100,6 +100,7 @@ def home(tmp_path: Path) -> Home:
             [],
             id="a subset on its way",
         ),
+        pytest.param(["reports/subset1/index.html"], [], id="the list of a subset's patients"),
         pytest.param(
             ["findings/subset2/masks/1.2.npz", "raw/subset2/a.mhd"],
             [],
@@ -121,6 +122,13 @@ def test_exactly_what_nobody_needs_goes(home: Home, made: list[str], gone: list[
     stays = {n: c for n, c in new.items() if not any(n == g or n.startswith(f"{g}/") for g in gone)}
     assert _files(home) == {**kept, **stays}
     assert not list(prune(home, is_to_remove=False))
+
+
+def test_a_subset_on_its_way_stays_where_raw_is_a_link(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "drive" / "subset7").mkdir(parents=True)
+    home.raw.symlink_to(tmp_path / "drive")
+    _write(home, "volumes/subset7/1.2.zarr/zarr.json")
+    assert list(prune(home, is_to_remove=False)) == []
 
 
 def test_masks_go_where_their_findings_are_gone(home: Home) -> None:

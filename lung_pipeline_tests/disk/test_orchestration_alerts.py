@@ -14,12 +14,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lung_pipeline.errors import ModelError
+from lung_pipeline.errors import LostStoreError, ModelError
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration import alerts
 from lung_pipeline.orchestration.alerts import WEBHOOK_VARIABLE, Alert, post_alert, write_alert
 from lung_pipeline.orchestration.resources import HomeResource
-from lung_pipeline.orchestration.sensors import alert_of_failed_run
+from lung_pipeline.orchestration.sensors import alert_of_failed_run, failed_runs
 
 SENTENCE = "The nodule model lung-nodule v1 (abc) changed on disk."
 UID = "1.2.840.113619"
@@ -281,6 +281,21 @@ def test_full_disk_does_not_silence_the_webhook(
 ) -> None:
     home.root.mkdir()
     home.alerts.write_text("a file where the folder should be")
+    monkeypatch.setenv(WEBHOOK_VARIABLE, server.address)
+    watch.run("sound")
+    watch.tick()
+    assert len(server.received) == 1
+
+
+def test_store_that_is_away_does_not_silence_the_webhook(
+    watch: Watch, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise LostStoreError(
+            value="away", place="s3://lung", rule="it must answer", cure="Start it."
+        )
+
+    monkeypatch.setattr(failed_runs, "write_alert", away)
     monkeypatch.setenv(WEBHOOK_VARIABLE, server.address)
     watch.run("sound")
     watch.tick()

@@ -27,6 +27,7 @@ from lung_pipeline.evaluation.comparison.comparison import (
 from lung_pipeline.evaluation.comparison.paired import compare
 from lung_pipeline.home import Home
 from lung_pipeline.learning.resampling import Estimate
+from lung_pipeline.orchestration.private_names import PrivateNames
 from lung_pipeline.reporting.examples import from_png
 from lung_pipeline.reporting.overlay import window_picture
 from lung_pipeline.reporting.scores.changed_crops import pictures_of
@@ -145,6 +146,26 @@ def test_nodule_without_a_crop_at_its_place_has_no_picture(phantom_home: Home) -
         replace(nodule, candidate_id="unknown"),
     ]
     assert [pictures_of(phantom_home, [other]) for other in others] == [{}, {}, {}]
+
+
+def test_names_that_must_not_be_told_are_not(phantom_home: Home, tmp_path: Path) -> None:
+    """What goes to MLflow: a hospital's names of patient and scan are in neither file."""
+    known = _nodules(phantom_home)[0]
+    hospitals = replace(
+        known, patient_id="H-4711", series_uid="Muster_H", candidate_id="Muster_H-3"
+    )
+    made = replace(comparison(), won=(known, hospitals), lost=(hospitals,))
+    told = PrivateNames(frozenset(), bytes(32)).stand_in
+    write_comparison(phantom_home, made, tmp_path / "new", told=told)
+    texts = [path.read_text() for path in (tmp_path / "new").iterdir()]
+    assert len(texts) == 2
+    for text in texts:
+        assert "Muster" not in text
+        assert "H-4711" not in text
+        assert text.count(told("H-4711")) == 2
+    # A public name stays, and so does its crop.
+    assert Page(tmp_path / "new" / "comparison.html").tags.count("img") == 1
+    assert known.patient_id in texts[0]
 
 
 def test_record_and_page_are_written_with_the_crops(phantom_home: Home, tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def test_readers_marks_stand_beside_the_nodules(tmp_path: Path) -> None:
     assert "8.5 15.0, 4.5, 1.8 missed" in page.text
     assert "9.5" not in page.text.partition("Beside the readers")[2]
     first, _, second = page.text.partition("Nodule 2 ·")
-    assert "no readers' mark here" in first
-    assert "on a readers' mark" in second
+    assert "no reference nodule here" in first
+    assert "on a reference nodule" in second
 
 
 def test_without_truth_nothing_is_said_of_readers(tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +63,26 @@ def test_an_address_that_is_not_free_is_one_line(
     assert done.exit_code == 2
     assert "Name another --port" in done.stderr
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_server_that_is_ended_leaves_no_scan(tmp_path: Path, by: signal.Signals) -> None:
+    """SIGHUP is a terminal that was closed."""
+    start = "from lung_pipeline.cli import main; main()"
+    command = [sys.executable, "-c", start, "serve", "--port", "0"]
+    environment = {**os.environ, "LUNG_PIPELINE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        while server.stdout and "open http" not in server.stdout.readline():
+            assert server.poll() is None
+        (folder,) = (tmp_path / "served").iterdir()
+        (folder / "scan.mhd").write_text("a patient's")
+        server.send_signal(by)
+        server.wait(30)
+    assert list((tmp_path / "served").iterdir()) == []
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_a_port_that_is_none_is_one_line(port: str) -> None:
+    done = CliRunner().invoke(main, ["serve", "--port", port])
+    assert done.exit_code == 2
+    assert "0<=x<=65535" in done.stderr

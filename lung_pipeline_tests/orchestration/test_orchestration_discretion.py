@@ -109,6 +109,14 @@ def test_names_are_patients_and_parts_of_raw_paths(home: Home) -> None:
     assert private_names(home, None).names == {"H-4711"}
 
 
+def test_folder_of_a_report_names_its_patient_too(home: Home) -> None:
+    write_table(pd.DataFrame({"patient_id": ["Muster^Erika"]}), home.manifest("series", "s"), {})
+    folder = home.report("subset0", "Muster^Erika")
+    told = private_names(home, None).without(f"{folder}/report.html: no space left")
+    assert "Muster" not in told
+    assert told.startswith(f"{home.root}/reports/subset0/name-")
+
+
 def test_key_stays_and_is_for_its_owner_alone(home: Home) -> None:
     first = private_names(home, None).key
     assert private_names(home, None).key == first

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from lung_pipeline.errors import LungPipelineError
 from lung_pipeline.orchestration.alerts import (
     WEBHOOK_VARIABLE,
     Alert,
@@ -38,8 +39,8 @@ def alert_of_failed_run(context: dg.RunFailureSensorContext, home: HomeResource)
     context.log.error(alert.in_words)
     try:
         write_alert(home.open(), alert)
-    except OSError:
-        # A full disk must not silence the webhook too.
+    except (OSError, LungPipelineError):
+        # A full disk, or a store that is away, must not silence the webhook too.
         context.log.exception("The alert could not be written.")
     address = webhook_address()
     if address and (problem := post_alert(alert, address)):

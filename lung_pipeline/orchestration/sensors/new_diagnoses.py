@@ -61,8 +61,17 @@ def subsets_to_diagnose(instance: dg.DagsterInstance) -> dict[str, str]:
         }
         is_whole = all(versions.values()) and _is_of(_tags(instance, crops, subset), versions)
         if is_whole and not _is_of(_tags(instance, findings, subset), versions):
-            due[subset] = ":".join(versions.values())
+            due[subset] = ":".join([*versions.values(), *_events(instance, subset)])
     return due
+
+
+def _events(instance: dg.DagsterInstance, subset: str) -> list[str]:
+    """Which crops and findings a subset has now: data that come back are asked for again.
+
+    Their versions say what they are and not when they came, and Dagster asks once for a key.
+    """
+    newest = (_newest(instance, one, subset) for one in (crops, findings))
+    return [str(record.storage_id) if record else "none" for record in newest]
 
 
 def _is_of(tags: Mapping[str, str], versions: Mapping[str, str]) -> bool:
@@ -83,11 +92,16 @@ def as_input(version: str) -> str:
 
 def _tags(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, subset: str) -> dict[str, str]:
     """What the newest materialization of a subset's asset is tagged with; nothing without one."""
+    record = _newest(instance, asset, subset)
+    made = record.asset_materialization if record else None
+    return dict(made.tags or {}) if made else {}
+
+
+def _newest(
+    instance: dg.DagsterInstance, asset: dg.AssetsDefinition, subset: str
+) -> dg.EventLogRecord | None:
     wanted = dg.AssetRecordsFilter(asset_key=asset.key, asset_partitions=[subset])
-    for record in instance.fetch_materializations(wanted, limit=1).records:
-        made = record.asset_materialization
-        return dict(made.tags or {}) if made else {}
-    return {}
+    return next(iter(instance.fetch_materializations(wanted, limit=1).records), None)
 
 
 def _models_missing(instance: dg.DagsterInstance) -> list[str]:

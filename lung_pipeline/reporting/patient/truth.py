@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _REMARKS = {
-    HIT: "on a readers' mark",
-    DOUBLE_HIT: "on a readers' mark that another finding hits better",
-    FALSE_POSITIVE: "no readers' mark here",
+    HIT: "on a reference nodule",
+    DOUBLE_HIT: "on a reference nodule that another finding hits better",
+    FALSE_POSITIVE: "no reference nodule here",
 }
 
 

@@ -8,7 +8,8 @@ Belongs here: what stands where. Does not belong here: words (``comparison_words
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,13 @@ _TONES = {"better": "tone-benign", "worse": "tone-malignant", "within noise": "t
 """Green, red and amber, always beside the word."""
 
 
-def write_comparison(home: Home, comparison: Comparison, folder: Path, verdict: str = "") -> Path:
+def write_comparison(
+    home: Home,
+    comparison: Comparison,
+    folder: Path,
+    verdict: str = "",
+    told: Callable[[str], str] = str,
+) -> Path:
     """Write the record and the page into a folder; returns the page.
 
     Args:
@@ -44,12 +51,30 @@ def write_comparison(home: Home, comparison: Comparison, folder: Path, verdict: 
         comparison: what differs.
         folder: made where it is missing; each file is written whole or not at all.
         verdict: what was decided upon it, in words; empty where nothing was.
+        told: what stands for the name of a patient or a scan where it must not be told.
     """
+    shown = [*comparison.won[:MOST_SHOWN], *comparison.lost[:MOST_SHOWN]]
+    names = {one.candidate_id: _under(one, told).candidate_id for one in shown}
+    pictures = {names[known]: picture for known, picture in pictures_of(home, shown).items()}
+    won, lost = (
+        tuple(_under(one, told) for one in group) for group in (comparison.won, comparison.lost)
+    )
+    comparison = replace(comparison, won=won, lost=lost)
     with written_whole(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(comparison.as_json(), indent=2) + "\n")
-    shown = [*comparison.won[:MOST_SHOWN], *comparison.lost[:MOST_SHOWN]]
-    write_comparison_page(comparison, folder / PAGE, pictures_of(home, shown), verdict)
+    write_comparison_page(comparison, folder / PAGE, pictures, verdict)
     return folder / PAGE
+
+
+def _under(nodule: ChangedNodule, told: Callable[[str], str]) -> ChangedNodule:
+    """A nodule under the names that may be told; a candidate is called after its series."""
+    series = told(nodule.series_uid)
+    return replace(
+        nodule,
+        patient_id=told(nodule.patient_id),
+        series_uid=series,
+        candidate_id=nodule.candidate_id.replace(nodule.series_uid, series),
+    )
 
 
 def write_comparison_page(
