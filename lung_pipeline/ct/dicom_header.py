@@ -23,6 +23,12 @@ SERIES_UID, MODALITY, IMAGE_TYPE, SOP_CLASS = "0020|000e", "0008|0060", "0008|00
 POSITION, ORIENTATION, PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 THICKNESS = "0018|0050"
 ROWS, COLUMNS, BITS_ALLOCATED = "0028|0010", "0028|0011", "0028|0100"
+FRAMES, SAMPLES, INTERPRETATION = "0028|0008", "0028|0002", "0028|0004"
+
+_OF_ONE_SLICE = {FRAMES: "1", SAMPLES: "1", INTERPRETATION: "MONOCHROME2"}
+"""Where they are given: a compressed file that names many frames would be given room for all of
+them, and a negative is turned round."""
+
 INTERCEPT, SLOPE, RESCALE_TYPE = "0028|1052", "0028|1053", "0028|1054"
 
 _NAMES = {
@@ -32,6 +38,9 @@ _NAMES = {
     ORIENTATION: "ImageOrientationPatient",
     PIXEL_SPACING: "PixelSpacing",
     THICKNESS: "SliceThickness",
+    FRAMES: "NumberOfFrames",
+    SAMPLES: "SamplesPerPixel",
+    INTERPRETATION: "PhotometricInterpretation",
     ROWS: "Rows",
     COLUMNS: "Columns",
     BITS_ALLOCATED: "BitsAllocated",
@@ -141,6 +150,10 @@ def refuse_other_than_ct(header: Header) -> None:
     if sop_class != _CT_IMAGE_STORAGE:
         cure = "Export the series as plain CT slices: no screenshots, not multi-frame."
         raise _not_a_slice(header, f"SOPClassUID {sop_class}", cure)
+    for tag, wanted in _OF_ONE_SLICE.items():
+        if header.tags.get(tag, wanted) != wanted:
+            cure = "Export the series as plain CT slices, one to a file: no colours, no negatives."
+            raise _not_a_slice(header, f"{_NAMES[tag]} {header.tags[tag]}", cure)
     _refuse_other_than_hu(header)
 
 

@@ -7,7 +7,9 @@ Belongs here: which files belong together. Does not belong here: whether one fil
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.payload import MOST_VOLUME_BYTES
 from lung_pipeline.ct.slice_stack import Slice, stack
 from lung_pipeline.ct.threads import each
-from lung_pipeline.errors import ReadingError, SeriesError
+from lung_pipeline.errors import LungPipelineError, ReadingError, SeriesError
 
 MOST_SLICES = 5000
 """The finest CT of a whole body has fewer; beyond it a folder holds many series."""
@@ -58,6 +60,15 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+def series_uid_in(folder: Path) -> str | None:
+    """The series of the first header in a folder that can be read; None where there is none."""
+    for path in sorted(folder.iterdir()):
+        with contextlib.suppress(LungPipelineError, OSError):
+            if is_dicom(path) and (uid := read_header(path).tags.get(dicom_header.SERIES_UID)):
+                return uid
+    return None
+
+
 def read_series(folder: Path) -> Series:
     """Read the headers of the one CT series in a folder; other files are passed over.
 
@@ -89,15 +100,17 @@ def read_values(series: Series, folder: Path) -> VoxelsHu:
 
 def _dicom_files(folder: Path) -> list[Path]:
     visible = sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] not in "._~")
+    files = [path for path in visible if is_dicom(path)]
+    known, called = set(files), {_form(path) for path in files}
     for path in visible:
-        if path.suffix.lower() == ".dcm" and not is_dicom(path):
+        is_cut = path not in known and (path.suffix.lower() == ".dcm" or _form(path) in called)
+        if is_cut and path.name.upper() != "DICOMDIR":
             raise ReadingError(
                 value=f"{path.stat().st_size} bytes without DICOM's mark",
                 place=path,
-                rule="a .dcm file must be DICOM",
+                rule="a file called .dcm, or as the slices beside it, must be DICOM",
                 cure="Copy the file again from its source, or move it out of the folder.",
             )
-    files = [path for path in visible if is_dicom(path)]
     if not files:
         raise SeriesError(
             value=f"{len(visible)} other files",
@@ -113,6 +126,11 @@ def _dicom_files(folder: Path) -> list[Path]:
             cure="Move each series into a folder of its own.",
         )
     return files
+
+
+def _form(path: Path) -> str:
+    """A file's name but for its numbers: IM0001 and IM0002 are called alike."""
+    return re.sub(r"\d+", "0", path.name)
 
 
 def _only_series(folder: Path, headers: Sequence[Header]) -> str:

@@ -8,6 +8,7 @@ its voxels, and ``itk`` reads them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -121,6 +122,14 @@ def source_files(path: Path) -> tuple[Path, ...]:
     return _FORMATS[ending][0](path)
 
 
+def series_uid_of(path: Path) -> str | None:
+    """What a scan's series is called, also where the rest cannot be read; None: nobody can tell."""
+    if path.is_dir():
+        return dicom_series.series_uid_in(path)
+    ending = _known_ending(path)
+    return path.name[: -len(ending)] if ending else None
+
+
 def sha256_of(files: Iterable[Path]) -> str:
     """SHA-256, as hexadecimal, over the bytes of the files in the order given."""
     digest = hashlib.sha256()
@@ -154,12 +163,18 @@ def scans_in(folder: Path) -> list[Path]:
 def _dicom_folders(folder: Path, depth: int = 0) -> Iterator[Path]:
     """A link to a patient's folder elsewhere is followed; one deeper down could lead round."""
     children = _visible(folder)
-    if any(dicom_series.is_dicom(path) for path in children):
-        yield folder
-        return
+    if any(_is_readable_dicom(path) for path in children):
+        yield folder  # and on: one file that lies too high must not hide all others
     for path in children:
         if path.is_dir() and not (depth and path.is_symlink()):
             yield from _dicom_folders(path, depth + 1)
+
+
+def _is_readable_dicom(path: Path) -> bool:
+    """One that may not be read is refused with its scan, and not with the whole subset."""
+    with contextlib.suppress(PermissionError):
+        return dicom_series.is_dicom(path)
+    return False
 
 
 def _visible(folder: Path) -> list[Path]:

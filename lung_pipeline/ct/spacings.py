@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large the voxels of stored scans are.
 
-Belongs here: that, of many scans at once. Does not belong here: the manifest it stands in
-(``subset.py``).
+Belongs here: that, of many scans at once. The manifest has one number for rows and columns, which
+a coronal stack that was turned does not.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.ct.subset import VOLUMES
+from lung_pipeline.ct.store import open_volume
+from lung_pipeline.ct.subset import series_with_volume
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
-from lung_pipeline.tables import read_table
-
-_IRC = ["slice_spacing_mm", "pixel_spacing_mm", "pixel_spacing_mm"]
-_COLUMNS = ["series_uid", *_IRC[:2]]
 
 
 def read_spacings_of(
@@ -34,12 +31,11 @@ def read_spacings_of(
     Raises:
         StoreError: a series has no volume there.
     """
-    known: dict[str, npt.NDArray[np.float64]] = {}
+    wanted, known = set(series_uids), {}
     for subset in subsets:
-        table = read_table(home.manifest(VOLUMES, subset), _COLUMNS)
-        spacings = table[_IRC].to_numpy(dtype=np.float64)
-        known |= dict(zip(table["series_uid"], spacings, strict=True))
-    if unknown := sorted(set(series_uids) - set(known)):
+        for uid in wanted & set(series_with_volume(home, subset)):
+            known[uid] = open_volume(home.volume(subset, uid)).grid.spacing_irc_mm
+    if unknown := sorted(wanted - set(known)):
         raise StoreError(
             value=f"{len(unknown)} series, {unknown[0]} the first",
             place=home.root,

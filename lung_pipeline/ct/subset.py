@@ -141,7 +141,7 @@ def _raw_row(scan: Path, folder: Path) -> tuple[str, int, str, str]:
         try:
             files = source_files(near)
             return name, sum(file.stat().st_size for file in files), sha256_of(files), _WELL
-        except LungPipelineError as error:
+        except (LungPipelineError, PermissionError) as error:
             return name, 0, "", _told(error, near_folder)
 
 
@@ -193,7 +193,7 @@ class _Reader:
             try:
                 volume = read_ct(near)
                 self.home.volume(self.subset, volume.series_uid)  # refuses what is no file's name
-            except LungPipelineError as error:
+            except (LungPipelineError, PermissionError) as error:
                 return _ReadScan(_refused(scan, sha256, _told(error, folder)))
         if volume.series_uid in self.taken:
             problem = f"{scan}: the series {volume.series_uid} stands here twice"
@@ -226,7 +226,7 @@ def _refused(scan: str, sha256: str, problem: str) -> VolumeRecord:
     return VolumeRecord(scan, "", sha256, 0, 0.0, 0.0, 0, 0, turned=False, problem=problem)
 
 
-def _told(error: LungPipelineError, folder: Path) -> str:
+def _told(error: Exception, folder: Path) -> str:
     """The error without the folder: the same scans make the same manifest in every home."""
     return str(error).replace(f"{folder}/", "")
 

@@ -21,6 +21,7 @@ from lung_pipeline.diagnosis.subset import (
     models_of_findings,
     series_seen,
 )
+from lung_pipeline.diagnosis.unread import unread_scans
 from lung_pipeline.diagnosis.verdict.operating_point import DEFAULT_JUDGING, Judging, OperatingPoint
 from lung_pipeline.diagnosis.verdict.readers import ReadersVerdict, readers_verdict
 from lung_pipeline.diagnosis.verdict.rules import NoisyOr
@@ -57,7 +58,7 @@ def diagnose_subset(
     findings = findings_of(read_table(home.findings(subset)))
     models, sources = models_of_findings(home, subset), _sources(home, subset)
     seen = _seen(home, subset)
-    asked = _readers(home, subset)
+    asked, unread = _readers(home, subset), unread_scans(home, subset)
     diagnoses = [
         diagnosis_of(
             patient_id,
@@ -67,8 +68,14 @@ def diagnose_subset(
             frozen=frozen,
             judging=judging,
             readers=asked(series_uids),
-            cautions=[told for uid in series_uids for told in seen.looked_at.get(uid, ())],
-            not_looked_at={u: seen.problems[u] for u in series_uids if u in seen.problems},
+            cautions=[
+                *(told for uid in series_uids for told in seen.looked_at.get(uid, ())),
+                *unread.cautions,
+            ],
+            not_looked_at={
+                **{u: seen.problems[u] for u in series_uids if u in seen.problems},
+                **unread.of_patients.get(patient_id, {}),
+            },
         )
         for patient_id, series_uids in _series_of_patients(home, subset).items()
     ]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.ct.hounsfield import VoxelsHu
+from lung_pipeline.errors import ModelError
 from lung_pipeline.learning.device import AUTO, inference_dtype
 from lung_pipeline.segmentation.folded import FoldedUNet
 from lung_pipeline.segmentation.probability_box import Probabilities, ProbabilityBox
@@ -57,6 +58,9 @@ def segment(
 
     Returns:
         The smallest box that holds all parts; 0 where nothing was looked at.
+
+    Raises:
+        ModelError: the model gives NaN.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -96,6 +100,13 @@ def _probabilities(
         stop = min(start + at_once, slices.stop)
         windows_hu = torch.from_numpy(windows_of_slices(seen, range(start, stop)))
         logits = marker(windows_hu.to(device).float())
+        if logits.isnan().any():  # below any threshold they would be lost, and so would a nodule
+            raise ModelError(
+                value="NaN",
+                place=f"slices {start} to {stop - 1}",
+                rule="a probability must be a number",
+                cure="The weights are broken, or the card is: take another model, or device.",
+            )
         found = torch.sigmoid(logits.float()[:, 0]).half().cpu().numpy()
         yield slice(start - slices.start, stop - slices.start), found
 

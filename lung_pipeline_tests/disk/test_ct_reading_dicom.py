@@ -102,6 +102,32 @@ def test_other_files_beside_the_slices_are_passed_over(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_ct(folder).voxels_hu, values())
 
 
+@pytest.mark.parametrize("num_bytes", [0, 100])
+@pytest.mark.parametrize("name", ["IM{}", "1.2.{}"])
+def test_slice_that_a_broken_copy_left_is_no_other_file(
+    tmp_path: Path, name: str, num_bytes: int
+) -> None:
+    """The last one leaves no gap, and without .dcm its name alone says what it was."""
+    folder = write_series(tmp_path / "s")
+    for path in folder.iterdir():
+        path.rename(folder / name.format(path.stem))
+    np.testing.assert_array_equal(read_ct(folder).voxels_hu, values())
+    last = folder / name.format(5)
+    last.write_bytes(last.read_bytes()[:num_bytes])
+    with pytest.raises(ReadingError, match=f"{num_bytes} bytes without DICOM's mark") as caught:
+        read_ct(folder)
+    assert caught.value.place == str(last)
+
+
+def test_frames_that_a_compressed_file_promises_are_given_no_room(tmp_path: Path) -> None:
+    def promise(one: Dataset, number: int) -> None:
+        one.compress(RLELossless, generate_instance_uid=False)
+        one.NumberOfFrames = 50_000
+
+    with pytest.raises(SeriesError, match="NumberOfFrames 50000"):
+        read_ct(write_series(tmp_path / "s", promise))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
 @pytest.mark.parametrize("odd", ["folder", "slice"])
 def test_name_that_is_no_text_is_refused_before_itk_ends_the_process(
@@ -243,8 +269,14 @@ EDITS: list[tuple[str, Callable[[Dataset, int], None], type[Exception], str]] = 
     (
         "two frames",
         on_slice(2, NumberOfFrames=2, PixelData=PIXELS * 2),
-        ReadingError,
-        "one frame of rows x columns",
+        SeriesError,
+        "must be a CT slice, got NumberOfFrames 2",
+    ),
+    (
+        "a negative",
+        on_slice(2, PhotometricInterpretation="MONOCHROME1"),
+        SeriesError,
+        "got PhotometricInterpretation MONOCHROME1",
     ),
     ("no pixels", without("PixelData"), ReadingError, r"2\.dcm"),
     ("no position", without("ImagePositionPatient"), SeriesError, "ImagePositionPatient"),
@@ -369,7 +401,7 @@ def test_colour_slices_are_refused(tmp_path: Path) -> None:
         one.BitsAllocated, one.BitsStored, one.HighBit = 8, 8, 7
         one.PixelData = bytes(SHAPE_IRC[1] * SHAPE_IRC[2] * 3)
 
-    with pytest.raises(ReadingError, match="the pixels must fill 80 bytes"):
+    with pytest.raises(SeriesError, match="got SamplesPerPixel 3"):
         read_ct(write_series(tmp_path / "s", colour))
 
 

@@ -540,6 +540,17 @@ def test_scans_of_a_subset_are_listed_sorted_without_hidden_and_temporary_names(
     assert names == ["A.NRRD", "b.nii.gz", "c.mhd", "patient/study/series"]
 
 
+@pytest.mark.parametrize("place", ["stray.dcm", "patient/stray.dcm"])
+def test_one_file_that_lies_too_high_hides_no_other_scan(tmp_path: Path, place: str) -> None:
+    dicom = bytes(128) + b"DICM"
+    for series in ("patient/study/a", "patient/study/b", "other/a"):
+        (tmp_path / series).mkdir(parents=True)
+        (tmp_path / series / "1-01").write_bytes(dicom)
+    whole = scans_in(tmp_path)
+    (tmp_path / place).write_bytes(dicom)
+    assert set(scans_in(tmp_path)) == {*whole, (tmp_path / place).parent}
+
+
 def test_scans_of_an_absent_folder_are_an_error_not_an_empty_list(tmp_path: Path) -> None:
     with pytest.raises(ReadingError, match="folder of the scans must exist"):
         scans_in(tmp_path / "subset77")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lung_pipeline.ct import subset as ct_subset
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.reading import read_ct, sha256_of
 from lung_pipeline.ct.store import open_volume
@@ -175,6 +177,26 @@ def test_scan_whose_name_is_no_text_is_left_out_and_costs_nobody_else(tmp_path: 
     assert manifest["scan"].tolist() == [r"M\udcfcller.mha", "well.mha"]
     assert "must be UTF-8" in manifest["problem"][0]
     assert series_with_volume(home, "tiny") == ["well"]
+
+
+def test_scan_that_may_not_be_read_costs_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that root copied; a test that is root may read it all the same."""
+    home = Home.at(tmp_path)
+    for name in ("a.mha", "b.mha"):
+        _write_tiny(home, name)
+
+    def hashed(files: tuple[Path, ...]) -> str:
+        if files[0].name == "a.mha":
+            raise PermissionError(errno.EACCES, "Permission denied", str(files[0]))
+        return sha256_of(files)
+
+    monkeypatch.setattr(ct_subset, "sha256_of", hashed)
+    _ingest(home, "tiny")
+    assert series_with_volume(home, "tiny") == ["b"]
+    (told,) = read_table(home.manifest(RAW, "tiny"), ["problem"])["problem"][:1]
+    assert told == "[Errno 13] Permission denied: 'a.mha'"
 
 
 def test_second_scan_of_one_series_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 from ball_scans import MARKS_FROM_HU
 from dense_networks import dense_models
 
+from lung_pipeline.annotations.luna import PATIENTS_FILE
 from lung_pipeline.annotations.subset import SERIES
 from lung_pipeline.ct.reading import sha256_of
+from lung_pipeline.ct.subset import VOLUMES
 from lung_pipeline.diagnosis.findings import COLUMNS, Finding
 from lung_pipeline.diagnosis.models import Models
 from lung_pipeline.diagnosis.stored_series import look_at
@@ -101,6 +103,53 @@ def test_patient_is_judged_over_all_series_and_one_without_findings_is_judged_to
     assert of_a.inputs_sha256 == {
         uid: sha256_of([folder / f"{uid}.mhd", folder / f"{uid}.raw"]) for uid in ("a1", "a2")
     }
+
+
+def _refuse(home: Home, scan: str, patient: str = "") -> None:
+    """As if a further scan had been refused when the subset was ingested."""
+    path = home.manifest(VOLUMES, "subset0")
+    manifest = read_table(path)
+    row = {**manifest.iloc[0], "scan": scan, "series_uid": "", "problem": f"{scan}: cut off"}
+    write_table(pd.concat([manifest, pd.DataFrame([row])]), path, read_origin(path))
+    if patient:
+        table = home.raw / PATIENTS_FILE
+        rows = pd.read_csv(table, dtype=str)
+        added = rows.assign(**{"Series UID": scan.removesuffix(".mhd"), "Patient Id": patient})[:1]
+        table.unlink()  # its other name is another test's
+        pd.concat([rows, added]).to_csv(table, index=False)
+
+
+def test_patient_whose_other_scan_was_not_read_is_not_told_there_is_nothing(
+    own_ball_home: Home,
+) -> None:
+    _refuse(own_ball_home, "b2.mhd", patient="B")
+    _refuse(own_ball_home, "c1.mhd", patient="C")
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    (of_a, of_b), _ = diagnose_subset(own_ball_home, "subset0", Judging())
+    assert (of_a.verdict, of_a.not_looked_at) == ("malignant", {})
+    assert (of_b.verdict, of_b.not_looked_at) == ("incomplete", {"b2": "b2.mhd: cut off"})
+    assert not [told for told in of_b.cautions if "could not be read" in told]
+
+
+def test_scan_of_nobody_knows_whom_is_a_caution_to_all_and_names_nobody(
+    own_ball_home: Home,
+) -> None:
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    before, _ = diagnose_subset(own_ball_home, "subset0", Judging())
+    _refuse(own_ball_home, "Muster^Erika/CT")
+    after, _ = diagnose_subset(own_ball_home, "subset0", Judging())
+    for one, other in zip(before, after, strict=True):
+        (added,) = set(other.cautions) - set(one.cautions)
+        assert added.startswith("1 scan(s) of this subset could not be read")
+        assert "Muster" not in added
+        assert other.verdict == one.verdict
+
+
+def test_second_copy_of_a_scan_that_was_read_is_no_scan_unread(own_ball_home: Home) -> None:
+    _refuse(own_ball_home, "copy/b1.mhd")
+    find_in_subset(own_ball_home, "subset0", _models(), NAMED)
+    (_, of_b), _ = diagnose_subset(own_ball_home, "subset0", Judging())
+    assert of_b.verdict == "no nodule"
 
 
 @pytest.mark.parametrize(

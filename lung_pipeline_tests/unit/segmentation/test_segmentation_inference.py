@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lung_pipeline.errors import ModelError
 from lung_pipeline.segmentation import inference
 from lung_pipeline.segmentation.inference import segment, windows_of_slices
 from lung_pipeline.segmentation.unet import UNet
@@ -43,6 +46,19 @@ def test_probabilities_lie_where_the_voxels_lie() -> None:
     assert (found.shape, found.dtype) == ((9, 30, 34), np.float16)
     expected = 1 / (1 + np.exp(-_volume() / 100))
     np.testing.assert_allclose(found, expected, atol=6e-4)
+
+
+@pytest.mark.parametrize("kind", [_MiddleSlice, _unet])
+def test_probability_that_is_no_number_is_refused_and_is_not_no_nodule(
+    kind: Callable[[], nn.Module],
+) -> None:
+    model = kind()
+    for parameter in model.parameters():
+        parameter.data.fill_(float("nan"))
+    if isinstance(model, _MiddleSlice):
+        model.forward = lambda slices_hu: slices_hu[:, 3:4] * model.unused  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match="a probability must be a number, got NaN"):
+        segment(model, _volume())
 
 
 @pytest.mark.parametrize("slices_together", [1, 4, 100])
