@@ -10,6 +10,7 @@ Belongs here: the steps of a decision and its records. Does not belong here: the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from lung_pipeline.tracking.names import CHALLENGER, CHAMPION
 if TYPE_CHECKING:
     from lung_pipeline.evaluation.comparison.promotion import Verdict
     from lung_pipeline.evaluation.gather import Evaluation
+    from lung_pipeline.home import Home
     from lung_pipeline.tracking.runs import Run
     from lung_pipeline.tracking.sets import ModelSet
 
@@ -65,7 +67,8 @@ def decide(case: Case, run: Run, tell: Tell) -> Decision:
 
     Raises:
         SettingError: a promotion is forced without a reason.
-        ModelError: the champions are no set, or their files are not what was registered.
+        ModelError: the champions are no set, or their files are not what was registered, or
+            aliases moved while the two were compared.
         StoreError: the stored findings are not those of the newest models.
     """
     from lung_pipeline.evaluation.comparison.promotion import force, refuse_force_without_reason
@@ -75,6 +78,7 @@ def decide(case: Case, run: Run, tell: Tell) -> Decision:
         refuse_force_without_reason(case.forced_because)
     newest, champions = set_of(case.home, CHALLENGER), set_of(case.home, CHAMPION)
     trial = _try(case, newest, champions, tell)
+    _refuse_moved(case.home, {CHALLENGER: newest, CHAMPION: champions})
     verdict = trial.verdict
     if case.forced_because is not None and not verdict.promoted:
         verdict = force(verdict, case.forced_because)
@@ -90,6 +94,20 @@ def decide(case: Case, run: Run, tell: Tell) -> Decision:
         champions = newest
     tell(verdict.in_words)
     return _decision(verdict, trial.figures, champions, paths)
+
+
+def _refuse_moved(home: Home, compared: Mapping[str, ModelSet]) -> None:
+    """Refuse to move aliases that others moved meanwhile: to run two sets takes hours."""
+    from lung_pipeline.tracking.sets import set_of
+
+    for alias, models in compared.items():
+        if _versions(now := set_of(home, alias)) != _versions(models):
+            raise ModelError(
+                value=", ".join(model.label for model in now.values()) or "none",
+                place=f"alias {alias}",
+                rule="it must name the models that were compared when they have been compared",
+                cure="Another training or promotion ended meanwhile: materialize champion again.",
+            )
 
 
 def _try(case: Case, newest: ModelSet, champions: ModelSet, tell: Tell) -> Trial:

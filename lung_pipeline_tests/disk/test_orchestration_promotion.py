@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -37,6 +38,7 @@ from lung_pipeline.diagnosis.subset import find_in_subset
 from lung_pipeline.errors import ModelError, SettingError, StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.learning.model_folder import ModelCard, write_model
+from lung_pipeline.orchestration import promotion
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.phantom.folder import make_header
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
@@ -270,10 +272,39 @@ def test_clearly_better_set_is_promoted_whole_with_its_reasons_everywhere(
         assert logged.data.tags["reason_1"] == str(told["reason_1"])
         assert logged.data.tags["set"] == key
         assert logged.data.metrics["comparison/num_won"] == 13
+    # MLflow is seen by more people than the home: crops, and no name of a patient or a scan.
+    seen = Path(connect(home).download_artifacts(logged.info.run_id, "comparison"))
+    (named,) = {
+        one["patient_id"][:5] for one in json.loads((seen / "comparison.json").read_text())["won"]
+    }
+    assert named == "name-"
+    assert Page(seen / "comparison.html").tags.count("img") == 13
     page = Page(Path(str(told["comparison"])))
     assert decision in page.text
     assert page.tags.count("img") == 13
     assert models_in_use(home).names == {s: m.label for s, m in set_of(home, CHAMPION).items()}
+
+
+def test_models_that_came_meanwhile_are_not_promoted_unseen(
+    home: Home,
+    instance: dg.DagsterInstance,
+    train: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(25)
+    _evaluate(home, instance)
+    train(MARKS_FROM_HU)
+    compared = promotion._try
+
+    def meanwhile(*given: Any) -> Any:
+        trial = compared(*given)
+        train(0, with_findings=False)
+        return trial
+
+    monkeypatch.setattr(promotion, "_try", meanwhile)
+    with pytest.raises(ModelError, match=r"alias challenger: .*materialize champion again"):
+        _evaluate(home, instance)
+    assert _champions(home) == [1, 1]
 
 
 def test_findings_of_other_models_decide_nothing(
