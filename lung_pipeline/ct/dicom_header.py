@@ -139,22 +139,35 @@ def refuse_other_than_ct(header: Header) -> None:
         SeriesError: another modality, a localiser, a picture of another kind.
         HounsfieldError: no rescaling, or one to another quantity.
     """
-    modality = header.text(MODALITY)
-    image_type = header.tags.get(IMAGE_TYPE, "").upper()
-    sop_class = header.tags.get(SOP_CLASS) or _CT_IMAGE_STORAGE
-    if modality != "CT":
-        raise _not_a_slice(header, f"modality {modality}", "Give a CT series.")
-    if "LOCALIZER" in [word.strip() for word in image_type.split("\\")]:
-        cure = "Take scout views out of the folder: they are projections, not slices."
-        raise _not_a_slice(header, f"a localiser, ImageType {image_type}", cure)
-    if sop_class != _CT_IMAGE_STORAGE:
-        cure = "Export the series as plain CT slices: no screenshots, not multi-frame."
-        raise _not_a_slice(header, f"SOPClassUID {sop_class}", cure)
+    header.text(MODALITY)  # must be there
+    if (other := _other_kind(header)) is not None:
+        raise _not_a_slice(header, *other)
     for tag, wanted in _OF_ONE_SLICE.items():
         if header.tags.get(tag, wanted) != wanted:
             cure = "Export the series as plain CT slices, one to a file: no colours, no negatives."
             raise _not_a_slice(header, f"{_NAMES[tag]} {header.tags[tag]}", cure)
     _refuse_other_than_hu(header)
+
+
+def is_ct_slice(header: Header) -> bool:
+    """Whether a file means to be a slice of a CT, sound or not: no scout view, no other picture."""
+    return _other_kind(header) is None
+
+
+def _other_kind(header: Header) -> tuple[str, str] | None:
+    """What a file is that is no slice of a CT, and what to do about it."""
+    modality = header.tags.get(MODALITY, "")
+    image_type = header.tags.get(IMAGE_TYPE, "").upper()
+    sop_class = header.tags.get(SOP_CLASS) or _CT_IMAGE_STORAGE
+    if modality != "CT":
+        return f"modality {modality}", "Give a CT series."
+    if "LOCALIZER" in [word.strip() for word in image_type.split("\\")]:
+        cure = "Take scout views out of the folder: they are projections, not slices."
+        return f"a localiser, ImageType {image_type}", cure
+    if sop_class != _CT_IMAGE_STORAGE:
+        cure = "Export the series as plain CT slices: no screenshots, not multi-frame."
+        return f"SOPClassUID {sop_class}", cure
+    return None
 
 
 def _refuse_other_than_hu(header: Header) -> None:

@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lung_pipeline.ct import dicom_header
-from lung_pipeline.ct.dicom_header import Header, read_header, refuse_other_than_ct
+from lung_pipeline.ct.dicom_header import (
+    Header,
+    is_ct_slice,
+    read_header,
+    refuse_other_than_ct,
+)
 from lung_pipeline.ct.dicom_pixels import read_voxels_hu, refuse_other_length
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.hounsfield import VoxelsHu
@@ -60,13 +65,17 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def series_uid_in(folder: Path) -> str | None:
-    """The series of the first header in a folder that can be read; None where there is none."""
-    for path in sorted(folder.iterdir()):
+def series_uids_in(folder: Path) -> set[str] | None:
+    """The CT series in a folder, scout views left out; None where no header can be read."""
+    found, num_read = set(), 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         with contextlib.suppress(LungPipelineError, OSError):
-            if is_dicom(path) and (uid := read_header(path).tags.get(dicom_header.SERIES_UID)):
-                return uid
-    return None
+            if is_dicom(path):
+                header = read_header(path)
+                num_read += 1
+                if is_ct_slice(header):
+                    found.add(header.tags.get(dicom_header.SERIES_UID, ""))
+    return found if num_read else None
 
 
 def read_series(folder: Path) -> Series:

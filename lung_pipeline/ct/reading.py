@@ -8,7 +8,6 @@ its voxels, and ``itk`` reads them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -123,9 +122,7 @@ def source_files(path: Path) -> tuple[Path, ...]:
 
 
 def series_uid_of(path: Path) -> str | None:
-    """What a scan's series is called, also where the rest cannot be read; None: nobody can tell."""
-    if path.is_dir():
-        return dicom_series.series_uid_in(path)
+    """What the series of a file is called, by its name alone; None: no file of a known form."""
     ending = _known_ending(path)
     return path.name[: -len(ending)] if ending else None
 
@@ -163,18 +160,19 @@ def scans_in(folder: Path) -> list[Path]:
 def _dicom_folders(folder: Path, depth: int = 0) -> Iterator[Path]:
     """A link to a patient's folder elsewhere is followed; one deeper down could lead round."""
     children = _visible(folder)
-    if any(_is_readable_dicom(path) for path in children):
+    if any(_may_be_dicom(path) for path in children):
         yield folder  # and on: one file that lies too high must not hide all others
     for path in children:
         if path.is_dir() and not (depth and path.is_symlink()):
             yield from _dicom_folders(path, depth + 1)
 
 
-def _is_readable_dicom(path: Path) -> bool:
-    """One that may not be read is refused with its scan, and not with the whole subset."""
-    with contextlib.suppress(PermissionError):
+def _may_be_dicom(path: Path) -> bool:
+    """What may not be read counts: its scan is then refused, and not the whole subset."""
+    try:
         return dicom_series.is_dicom(path)
-    return False
+    except PermissionError:
+        return True
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -11,8 +11,10 @@ Belongs here: that. Does not belong here: why a scan is refused (``ct``), and ve
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lung_pipeline.annotations.luna import PATIENTS_FILE, read_patients
+from lung_pipeline.ct.dicom_series import series_uids_in
 from lung_pipeline.ct.raw_copies import scan_at_hand
 from lung_pipeline.ct.reading import series_uid_of
 from lung_pipeline.ct.subset import VOLUMES, series_with_volume
@@ -53,13 +55,19 @@ def unread_scans(home: Home, subset: str) -> Unread:
         return found
     patients, read = _patients(home), set(series_with_volume(home, subset))
     for scan, problem in refused.itertuples(index=False, name=None):
-        with scan_at_hand(scan, home.raw_subset(subset)) as (near, _):
-            series_uid = series_uid_of(near)
-        if series_uid is None:
-            found.num_of_unknown += 1
-        elif series_uid in patients and series_uid not in read:
-            found.of_patients.setdefault(patients[series_uid], {})[series_uid] = problem
+        series_uids = _series_of(home, subset, scan)
+        found.num_of_unknown += series_uids is None
+        for uid in (series_uids or set()) & patients.keys() - read:
+            found.of_patients.setdefault(patients[uid], {})[uid] = problem
     return found
+
+
+def _series_of(home: Home, subset: str, scan: str) -> set[str] | None:
+    """The CT series of a scan; None where nobody can tell."""
+    if (series_uid := series_uid_of(Path(scan))) is not None:
+        return {series_uid}
+    with scan_at_hand(scan, home.raw_subset(subset)) as (near, _):
+        return series_uids_in(near)
 
 
 def _patients(home: Home) -> dict[str, str]:

@@ -5,7 +5,6 @@ Belongs here: running what ``build`` assembled. Does not belong here: what is ru
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.instance import instance_that_answers
 from lung_pipeline.orchestration.partitions import add_subsets
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""Where dagster.yaml and workspace.yaml lie."""
+BARE_SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+"""The dagster.yaml of an instance that has no daemon: a limit of a pool would be for ever there, as
+nobody gives back the place of a process that was killed."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
@@ -51,18 +51,9 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     folder = dagster_folder(home)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").is_file():
-        _settle(folder / "dagster.yaml")
+        (folder / "dagster.yaml").write_text(BARE_SETTINGS)
     os.environ["DAGSTER_HOME"] = str(folder)
     return instance_that_answers(folder / "dagster.yaml")
-
-
-def _settle(settings: Path) -> None:
-    """Give an instance the checkout's settings: without them trainings share one card."""
-    ours = CHECKOUT / settings.name
-    if ours.is_file():
-        shutil.copyfile(ours, settings)
-    else:  # installed without a checkout
-        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
 
 
 def sync_subsets(home: Home, instance: dg.DagsterInstance) -> list[str]:

@@ -60,13 +60,17 @@ def alone_at(
 
     Both would write one checkpoint and one MLflow run.
     """
-    with held(home, write=[training_of(step, _key(parameters))], tell=tell):
-        yield attempt_at(home, step, parameters)
+    key = _key(parameters)  # once: to wait may take hours, and the code may change meanwhile
+    with held(home, write=[training_of(step, key)], tell=tell):
+        yield _attempt(home.training(step, key))
 
 
 def attempt_at(home: Home, step: str, parameters: Mapping[str, Any]) -> Attempt:
     """The attempt at a training by all that it depends on, begun already or not."""
-    folder = home.training(step, _key(parameters))
+    return _attempt(home.training(step, _key(parameters)))
+
+
+def _attempt(folder: Path) -> Attempt:
     kept = folder / _RUN
     return Attempt(folder, kept.read_text() if kept.is_file() else None)
 

@@ -9,6 +9,7 @@ https://docs.dagster.io/deployment/execution/dagster-daemon
 """
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import HOME_VARIABLE, Home
-from lung_pipeline.orchestration.launch import CHECKOUT, dagster_folder, open_instance
+from lung_pipeline.orchestration.launch import BARE_SETTINGS, dagster_folder, open_instance
 from lung_pipeline.orchestration.server_processes import (
     Server,
     refuse_ended,
@@ -25,6 +26,9 @@ from lung_pipeline.orchestration.server_processes import (
     wait_until_ready,
 )
 from lung_pipeline.tracking.server import connect, tracking_uri
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where dagster.yaml and workspace.yaml lie."""
 
 HOST = "127.0.0.1"
 """Neither server asks who is there, so only this machine may reach them (infra/ shows a proxy)."""
@@ -118,6 +122,10 @@ def _prepare(home: Home) -> Path:
     folder = dagster_folder(home)
     logs = folder / "servers"
     logs.mkdir(parents=True, exist_ok=True)
+    settings = folder / "dagster.yaml"
+    # A command may have been there before; from now on a daemon looks after limits.
+    if not settings.is_file() or settings.read_text() == BARE_SETTINGS:
+        shutil.copyfile(CHECKOUT / settings.name, settings)
     with open_instance(home):
         pass
     uri = tracking_uri(home)

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import Home
@@ -83,7 +84,7 @@ def serve(
         )
         shown = f"[{host}]" if ":" in host else host
         server = uvicorn.Server(config)
-        if HANG_UP is not None:  # uvicorn itself listens to the two others
+        if _is_heard(HANG_UP):  # uvicorn itself listens to the two others
             signal.signal(HANG_UP, server.handle_exit)
         tell(f"http://{shown}:{listening.getsockname()[1]}/")
         with contextlib.suppress(KeyboardInterrupt):
@@ -96,8 +97,13 @@ def _end_in_order() -> None:
     The server ends by itself at a signal and then sends it on; others come before it listens.
     """
     for one in (signal.SIGTERM, HANG_UP):
-        if one is not None:
+        if _is_heard(one):
             signal.signal(one, lambda *_: sys.exit(0))
+
+
+def _is_heard(one: signal.Signals | None) -> TypeGuard[signal.Signals]:
+    """Not what Windows lacks, nor what nohup told us not to hear."""
+    return one is not None and signal.getsignal(one) != signal.SIG_IGN
 
 
 @contextlib.contextmanager

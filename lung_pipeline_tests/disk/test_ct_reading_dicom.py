@@ -119,6 +119,28 @@ def test_slice_that_a_broken_copy_left_is_no_other_file(
     assert caught.value.place == str(last)
 
 
+def test_series_of_a_folder_that_was_refused_are_told_but_for_scout_views(tmp_path: Path) -> None:
+    def mixed(one: Dataset, number: int) -> None:
+        if number == 0:
+            one.Modality, one.SeriesInstanceUID = "PT", f"{SERIES_UID}.9"
+        elif number == 1:
+            one.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+            one.SeriesInstanceUID = f"{SERIES_UID}.8"
+        elif number == 2:
+            one.SeriesInstanceUID = OTHER_UID
+
+    folder = write_series(tmp_path / "s", mixed)
+    (folder / "marks.xml").write_text("<no-slice/>")
+    assert dicom_series.series_uids_in(folder) == {SERIES_UID, OTHER_UID}
+    for path in folder.glob("[2-5].dcm"):
+        path.unlink()
+    assert dicom_series.series_uids_in(folder) == set()
+    for path in folder.glob("*.dcm"):
+        path.write_bytes(b"")
+    assert dicom_series.series_uids_in(folder) is None
+    assert dicom_series.series_uids_in(tmp_path / "gone") is None
+
+
 def test_frames_that_a_compressed_file_promises_are_given_no_room(tmp_path: Path) -> None:
     def promise(one: Dataset, number: int) -> None:
         one.compress(RLELossless, generate_instance_uid=False)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from lung_pipeline.ct import dicom_series
 from lung_pipeline.ct.reading import read_ct, read_grid, scans_in, sha256_of, source_files
 from lung_pipeline.errors import (
     GeometryError,
@@ -549,6 +550,24 @@ def test_one_file_that_lies_too_high_hides_no_other_scan(tmp_path: Path, place: 
     whole = scans_in(tmp_path)
     (tmp_path / place).write_bytes(dicom)
     assert set(scans_in(tmp_path)) == {*whole, (tmp_path / place).parent}
+
+
+def test_a_scan_that_may_not_be_read_is_listed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As slices that root copied; a test that is root may read them."""
+    for series in ("a", "b"):
+        (tmp_path / series).mkdir()
+        (tmp_path / series / "1-01.dcm").write_bytes(bytes(128) + b"DICM")
+    itself = dicom_series.is_dicom
+
+    def asked(path: Path) -> bool:
+        if path.parent.name == "b":
+            raise PermissionError(str(path))
+        return itself(path)
+
+    monkeypatch.setattr(dicom_series, "is_dicom", asked)
+    assert [scan.name for scan in scans_in(tmp_path)] == ["a", "b"]
 
 
 def test_scans_of_an_absent_folder_are_an_error_not_an_empty_list(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from lung_pipeline.cli import main
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration import servers
+from lung_pipeline.orchestration.launch import BARE_SETTINGS, dagster_folder
 from lung_pipeline.orchestration.server_processes import Server, refuse_ended, started
 from lung_pipeline.orchestration.servers import servers_of
 
@@ -107,3 +109,20 @@ def test_server_that_ends_is_told_with_what_it_said_last_and_the_others_end(tmp_
             refuse_ended(running, tmp_path)
         assert running[0][1].poll() is None
     assert running[0][1].poll() is not None
+
+
+@pytest.mark.parametrize("settings", [None, BARE_SETTINGS, "telemetry: {enabled: false}\n"])
+def test_servers_bring_their_limits_unless_a_person_wrote_others(
+    mlflow_home: Home, monkeypatch: pytest.MonkeyPatch, settings: str | None
+) -> None:
+    """A command that was there first leaves an instance without limits, as it has no daemon."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    folder = dagster_folder(mlflow_home)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").unlink(missing_ok=True)
+    if settings is not None:
+        (folder / "dagster.yaml").write_text(settings)
+    servers._prepare(mlflow_home)
+    ours = (servers.CHECKOUT / "dagster.yaml").read_text()
+    expected = ours if settings in (None, BARE_SETTINGS) else settings
+    assert (folder / "dagster.yaml").read_text() == expected

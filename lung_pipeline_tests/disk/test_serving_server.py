@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,20 +67,35 @@ def test_an_address_that_is_not_free_is_one_line(
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_server_that_is_ended_leaves_no_scan(tmp_path: Path, by: signal.Signals) -> None:
-    """SIGHUP is a terminal that was closed."""
-    start = "from lung_pipeline.cli import main; main()"
+@contextlib.contextmanager
+def _serving(home: Path, hang_up: str) -> Iterator[subprocess.Popen[str]]:
+    """A server that listens, and what it was told of SIGHUP, as a terminal that is closed sends."""
+    start = f"import signal; signal.signal(signal.SIGHUP, signal.{hang_up})"
+    start += "; from lung_pipeline.cli import main; main()"
     command = [sys.executable, "-c", start, "serve", "--port", "0"]
-    environment = {**os.environ, "LUNG_PIPELINE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "LUNG_PIPELINE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         while server.stdout and "open http" not in server.stdout.readline():
             assert server.poll() is None
+        yield server
+
+
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_server_that_is_ended_leaves_no_scan(tmp_path: Path, by: str) -> None:
+    with _serving(tmp_path, "SIG_DFL") as server:
         (folder,) = (tmp_path / "served").iterdir()
         (folder / "scan.mhd").write_text("a patient's")
-        server.send_signal(by)
+        server.send_signal(getattr(signal, by))
         server.wait(30)
     assert list((tmp_path / "served").iterdir()) == []
+
+
+def test_a_server_under_nohup_stays_when_the_terminal_goes(tmp_path: Path) -> None:
+    with _serving(tmp_path, "SIG_IGN") as server:
+        server.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.wait(2)
+        server.terminate()
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])
