@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.resuming import attempt_at
+from lung_pipeline.tracking import provenance
 
 PARAMETERS = {"seed": 1, "subsets": ["subset0"], "candidates": "abc"}
 
@@ -41,6 +42,13 @@ def test_another_training_begins_anew(tmp_path: Path, step: str, change: dict[st
     home = Home.at(tmp_path)
     attempt_at(home, "nodule", PARAMETERS).remember("1234")
     assert attempt_at(home, step, {**PARAMETERS, **change}).run_id is None
+
+
+def test_changed_code_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.at(tmp_path)
+    attempt_at(home, "nodule", PARAMETERS).remember("1234")
+    monkeypatch.setattr(provenance, "modules_sha256", lambda: "of an edited module")
+    assert attempt_at(home, "nodule", PARAMETERS).run_id is None
 
 
 _TRAINING = textwrap.dedent(
