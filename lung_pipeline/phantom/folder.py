@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.errors import SettingError
 from lung_pipeline.phantom.anatomy import Size
 from lung_pipeline.phantom.lidc_xml import make_xml
+from lung_pipeline.phantom.others import refuse_others
 from lung_pipeline.phantom.plan import ScanPlan, plan_scan
 from lung_pipeline.phantom.ratings import is_malignant
 from lung_pipeline.phantom.render import render
@@ -64,7 +66,7 @@ def write_luna_folder(
     seed: int = 0,
     on_scan: Callable[[str], None] | None = None,
 ) -> FolderSummary:
-    """Write a LUNA16 folder, or add subsets to one that was written with the same seed.
+    """Write a LUNA16 folder, or add to one that was written with the same seed and size.
 
     A scan depends only on seed, subset, scan and size. A scan that is there already is left
     alone; the tables are always written anew, so that they name exactly the scans asked for.
@@ -78,17 +80,17 @@ def write_luna_folder(
         on_scan: called with the series' UID when its scan is there.
 
     Raises:
-        SettingError: no subset, no scan, or numbers that have no patient numbers or UIDs.
+        SettingError: no subset, no scan, numbers that have no patient numbers or UIDs, or a folder
+            that holds other scans or their tables; nothing is written then.
     """
     _refuse_empty(num_subsets, scans_per_subset)
-    plans = []
-    for subset in range(num_subsets):
-        for scan in range(scans_per_subset):
-            plan = plan_scan(seed, subset, scan, size)
-            write_scan(plan, out / f"subset{subset}")
-            plans.append(plan)
-            if on_scan is not None:
-                on_scan(plan.series_uid)
+    places = itertools.product(range(num_subsets), range(scans_per_subset))
+    plans = [plan_scan(seed, subset, scan, size) for subset, scan in places]
+    refuse_others(out, plans)
+    for plan in plans:
+        write_scan(plan, out / f"subset{plan.subset}")
+        if on_scan is not None:
+            on_scan(plan.series_uid)
     return _write_tables(plans, out)
 
 

@@ -43,7 +43,7 @@ MOST_SCANS = 100
 MOST_SUBSETS = 10_000
 """Keeps every UID within DICOM's 64 characters."""
 
-_UID_ROOT = "1.2.826.0.1.3680043.10.9016"
+UID_ROOT = "1.2.826.0.1.3680043.10.9016"
 """A branch of our own below the free root of Medical Connections; no real series has it."""
 
 _SIZE_CODE: dict[Size, int] = {"small": 1, "full": 2}
@@ -124,7 +124,7 @@ def plan_scan(seed: int, subset: int, scan: int, size: Size) -> ScanPlan:
     shift = np.round(rng.uniform((-15.0, -210.0, -420.0), (15.0, 60.0, 300.0)), 3).tolist()
     grid = _draw_grid(rng, patient.body, size, shift)
     return ScanPlan(
-        series_uid=f"{_UID_ROOT}.{seed}.{_SIZE_CODE[size]}.{subset}.{scan}",
+        series_uid=f"{UID_ROOT}.{seed}.{_SIZE_CODE[size]}.{subset}.{scan}",
         subset=subset,
         scan=scan,
         size=size,

@@ -136,3 +136,51 @@ def test_an_empty_folder_is_refused(tmp_path: Path, subsets: int, scans: int) ->
     with pytest.raises(SettingError, match="at least one subset"):
         write_luna_folder(tmp_path / "raw", num_subsets=subsets, scans_per_subset=scans)
     assert not (tmp_path / "raw").exists()
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_tables_of_real_scans_are_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "raw"
+    out.mkdir()
+    (out / "annotations.csv").write_text(
+        "seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,3,4,5,6\n"
+    )
+    before = _contents(out)
+    with pytest.raises(SettingError, match=r"a row of annotations\.csv, .* Name another folder"):
+        write_luna_folder(out, num_subsets=1, scans_per_subset=1, seed=_SEED)
+    assert _contents(out) == before
+
+
+def test_a_row_of_a_real_scan_among_phantoms_is_not_lost(tmp_path: Path) -> None:
+    out = tmp_path / "raw"
+    write_luna_folder(out, num_subsets=1, scans_per_subset=1, seed=_SEED)
+    with (out / "LIDC-IDRI_MetaData.csv").open("a") as table:
+        table.write("Ours,P-1,,,CT,,,,,1.2\n")
+    before = _contents(out)
+    with pytest.raises(SettingError, match=r"a row of LIDC-IDRI_MetaData\.csv"):
+        write_luna_folder(out, num_subsets=2, scans_per_subset=1, seed=_SEED)
+    assert _contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("scans", "seed"), [(1, _SEED), (2, _SEED + 1)], ids=["fewer scans", "another seed"]
+)
+def test_scans_that_no_table_would_name_are_refused(tmp_path: Path, scans: int, seed: int) -> None:
+    out = tmp_path / "raw"
+    write_luna_folder(out, num_subsets=1, scans_per_subset=2, seed=_SEED)
+    before = _contents(out)
+    with pytest.raises(SettingError, match=r"subset0/.*\.mhd, which is none of the phantoms"):
+        write_luna_folder(out, num_subsets=1, scans_per_subset=scans, seed=seed)
+    assert _contents(out) == before
+
+
+def test_phantoms_do_not_go_among_a_hospitals_scans(tmp_path: Path) -> None:
+    out = tmp_path / "raw"
+    (out / "subset0").mkdir(parents=True)
+    (out / "subset0" / "patient.nii.gz").write_bytes(b"a scan")
+    with pytest.raises(SettingError, match=r"subset0/patient\.nii\.gz"):
+        write_luna_folder(out, num_subsets=1, scans_per_subset=1, seed=_SEED)
+    assert [path.name for path in (out / "subset0").iterdir()] == ["patient.nii.gz"]
