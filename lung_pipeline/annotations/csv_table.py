@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,9 @@ def read_columns(
 ) -> pd.DataFrame:
     """Read the named columns of a csv file; others are left aside, as are a BOM and CRLF.
 
+    Blanks around a text are left aside too: DICOM fills a text of odd length up with one, and a
+    nodule of series "1.2 " would be one of a scan that is not there.
+
     Args:
         path: the file: UTF-8, separated by commas, with a header line.
         texts: for each column of text its name in the file and in the table.
@@ -44,7 +47,7 @@ def read_columns(
     from pyarrow import compute
 
     _check_header(path, [*texts, *numbers])
-    parsed = _parsed(path, list(texts), list(numbers))
+    parsed = _trimmed(_parsed(path, list(texts), list(numbers)), texts)
     _refuse_rows_of_many_lines(path, parsed.num_rows)
     table = parsed.to_pandas()
     for column in numbers:
@@ -128,6 +131,15 @@ def _parsed(path: Path, texts: list[str], numbers: list[str]) -> pa.Table:
             rule="the table must be a csv file in UTF-8",
             cure="Save it again as csv, UTF-8, separated by commas.",
         ) from error
+
+
+def _trimmed(table: pa.Table, texts: Iterable[str]) -> pa.Table:
+    from pyarrow import compute
+
+    for name in texts:
+        trimmed = compute.utf8_trim_whitespace(table[name])
+        table = table.set_column(table.column_names.index(name), name, trimmed)
+    return table
 
 
 def _refuse_first_wrong_line(path: Path, numbers: list[str]) -> None:

@@ -30,6 +30,7 @@ def test_nodules_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
         pytest.param(NODULES.rstrip("\n"), id="no newline at the end"),
         pytest.param(NODULES.replace("\n", "\n\n"), id="empty lines"),
         pytest.param(NODULES.replace("1.2,", '"1.2",'), id="quoted"),
+        pytest.param(NODULES.replace("1.2,", " 1.2 ,"), id="blanks around a name"),
         pytest.param(
             "extra,diameter_mm,coordZ,coordY,coordX,seriesuid\n"
             "a,5.25,3e1,2,-1.5,1.2\nb,7,6,5,4,1.3\n",
@@ -75,6 +76,12 @@ def test_patients_are_those_of_ct_series_each_once(tmp_path: Path) -> None:
 
     assert list(table.columns) == ["series_uid", "patient_id"]
     assert table.to_numpy().tolist() == [["1.2", "P1"], ["1.3", "P2"]]
+
+
+def test_a_blank_does_not_make_two_patients_of_one(tmp_path: Path) -> None:
+    padded = table_file(tmp_path, PATIENTS.replace("P2", "P1 "))
+
+    assert luna.read_patients(padded)["patient_id"].tolist() == ["P1", "P1"]
 
 
 def test_first_release_of_the_candidates_is_preferred(tmp_path: Path) -> None:
