@@ -4,8 +4,8 @@
 As in the reference design ("Deep Learning with PyTorch", chapter 14) a mask is eroded once, so
 that specks go and thin bridges part, then labelled, and the centre is weighted by density. Two of
 its flaws are left out. There erosion deletes all that is two voxels thin along any axis, a 5 mm
-nodule on 2.5 mm slices included; here an axis is eroded only where two voxels are thinner than the
-smallest nodule. And the size is measured on the voxels as marked, not as eroded.
+nodule on 2.5 mm slices included; here an axis is eroded only where the smallest nodule is sure to
+span three voxels. And the size is measured on the voxels as marked, not as eroded.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ SMALLEST_DIAMETER_MM = 3.0
 
 Labels = npt.NDArray[np.int32]
 """For each voxel the number of its component from 1, or 0; shape (index, row, column)."""
+
+_ROUNDING_MM = 1e-4
+"""Slices of 1 mm may be told as 1.0000001."""
 
 _GROWTH_STEPS = 2
 """Rounds of growing a core back: two also reach the corners that one erosion takes away."""
@@ -139,8 +142,13 @@ def _unlabelled(mask: npt.NDArray[np.bool_], labels: Labels) -> npt.NDArray[np.i
 
 
 def eroding_axes(spacing_irc_mm: tuple[float, float, float]) -> list[int]:
-    """The axes fine enough to erode: two voxels are thinner than the smallest nodule."""
-    return [a for a, step_mm in enumerate(spacing_irc_mm) if 2 * step_mm < SMALLEST_DIAMETER_MM]
+    """The axes fine enough to erode: the smallest nodule spans three voxels, wherever it lies.
+
+    Of fewer than three in a row an erosion leaves none. A ball of 3 mm on slices of 1.25 mm has
+    two or three of them, as chance places it between the slices.
+    """
+    finest_mm = SMALLEST_DIAMETER_MM / 3 + _ROUNDING_MM
+    return [axis for axis, step_mm in enumerate(spacing_irc_mm) if step_mm <= finest_mm]
 
 
 def _eroded(

@@ -56,3 +56,17 @@ def test_centres_lie_within_the_marked_extent(seed, spacing) -> None:  # type: i
     for component in group(mask, voxels_hu, spacing):
         assert (component.center_irc >= marked.min(axis=0)).all()
         assert (component.center_irc <= marked.max(axis=0)).all()
+
+
+PLACES = st.tuples(*(st.floats(-0.5, 0.5),) * 3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(3.5, 6.0), st.floats(0.5, 1.5), st.floats(0.5, 0.8), PLACES)
+def test_a_small_nodule_is_kept_wherever_it_lies_between_voxels(  # type: ignore[no-untyped-def]
+    diameter_mm, slice_mm, pixel_mm, place
+) -> None:
+    spacing, shape = (slice_mm, pixel_mm, pixel_mm), (17, 19, 19)
+    steps = np.indices(shape).T - (np.array(shape) // 2 + place)
+    ball = (((steps * spacing) ** 2).sum(-1) <= (diameter_mm / 2) ** 2).T
+    assert len(group(ball, np.zeros(shape, np.int16), spacing)) == 1

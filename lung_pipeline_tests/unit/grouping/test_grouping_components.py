@@ -107,7 +107,13 @@ def test_a_ball_is_as_large_as_its_volume() -> None:
 
 @pytest.mark.parametrize(
     ("spacing_irc_mm", "axes"),
-    [(FINE, {0, 1, 2}), (THICK, {1, 2}), ((1.5, 1.49, 1.49), {1, 2}), ((3.0, 2.0, 1.5), set())],
+    [
+        (FINE, {0, 1, 2}),
+        (THICK, {1, 2}),
+        ((1.0000001, 1.0, 0.9), {0, 1, 2}),
+        ((1.25, 1.01, 1.0), {2}),
+        ((3.0, 2.0, 1.5), set()),
+    ],
 )
 def test_only_fine_axes_are_eroded(
     spacing_irc_mm: tuple[float, float, float], axes: set[int]
