@@ -15,11 +15,14 @@ from lung_pipeline.crops.windows import CROP_SHAPE_IRC, cut_window
 from lung_pipeline.ct.hounsfield import VoxelsHu
 from lung_pipeline.ct.store import StoredVolume, open_volume
 from lung_pipeline.ct.subset import VOLUMES
+from lung_pipeline.errors import AnnotationError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_PLACE = ["x_mm", "y_mm", "z_mm"]
 
 CUTTER_VERSION = 1
 """Another number cuts every crop anew: raise it when a window would show something else."""
@@ -32,6 +35,10 @@ def make_crops(
 
     Returns:
         Their number and the fingerprint.
+
+    Raises:
+        AnnotationError: a nodule lies off its scan.
+        StoreError: a volume is not there.
     """
     table = read_table(home.manifest(CANDIDATES, subset))
 
@@ -40,8 +47,10 @@ def make_crops(
         on_series(series_uid)
         # Read once: a series has hundreds of candidates, and windows overlap.
         volume = open_volume(home.volume(subset, series_uid))
+        centers_irc = _centers(volume, rows)
+        _refuse_off_the_scan(volume, rows, centers_irc)
         voxels_hu = volume.read_all()
-        return np.stack([cut_window(voxels_hu, center) for center in _centers(volume, rows)])
+        return np.stack([cut_window(voxels_hu, center_irc) for center_irc in centers_irc])
 
     origin = {
         "stage": "crops",
@@ -74,4 +83,17 @@ def _fingerprint_of(path: Path) -> str:
 
 def _centers(volume: StoredVolume, rows: pd.DataFrame) -> np.ndarray:
     """The voxels that hold the candidates, (n, 3)."""
-    return volume.grid.voxel_of(rows[["x_mm", "y_mm", "z_mm"]].to_numpy())
+    return volume.grid.voxel_of(rows[_PLACE].to_numpy())
+
+
+def _refuse_off_the_scan(volume: StoredVolume, rows: pd.DataFrame, centers_irc: np.ndarray) -> None:
+    """A window off the scan is plain air, and a model would learn that as a nodule."""
+    off = rows[rows["is_nodule"].to_numpy() & ~volume.grid.contains_irc(centers_irc)]
+    if len(off):
+        nodule = off.iloc[0]
+        raise AnnotationError(
+            value=f"{nodule[_PLACE].tolist()} mm",
+            place=f"annotated centre (x, y, z) of nodule {nodule['candidate_id']}",
+            rule=f"a nodule must lie inside its scan of shape {volume.grid.shape_irc}",
+            cure="Check that annotation and scan belong together, in one frame of coordinates.",
+        )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from lung_pipeline.crops.subset import crops_that_differ, make_crops
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC, cut_window
 from lung_pipeline.ct.hounsfield import AIR_HU
 from lung_pipeline.ct.store import open_volume
-from lung_pipeline.errors import StoreError
+from lung_pipeline.errors import AnnotationError, StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import fingerprint, read_origin, read_table, write_table
 
@@ -91,3 +92,28 @@ def test_lost_volume_is_an_error_and_leaves_the_former_crops(own_home: Home) -> 
     with pytest.raises(StoreError, match="Materialize hu_volumes"):
         make_crops(own_home, "subset0")
     assert len(open_crops([own_home.crops("subset0")])) == len(table)
+
+
+def _move_up(home: Home, *, is_nodule: bool) -> str:
+    """Put a candidate three metres above its scan."""
+    path = home.manifest(CANDIDATES, "subset0")
+    table = read_table(path)
+    row = table.index[table["is_nodule"] == is_nodule][0]
+    table.loc[row, "z_mm"] += 3000
+    write_table(table, path, read_origin(path))
+    return str(table.loc[row, "candidate_id"])
+
+
+def test_nodule_off_its_scan_is_refused_by_its_name(own_home: Home) -> None:
+    moved = _move_up(own_home, is_nodule=True)
+    with pytest.raises(AnnotationError, match=rf"nodule {re.escape(moved)}: a nodule must lie"):
+        make_crops(own_home, "subset0")
+
+
+def test_negative_off_its_scan_is_plain_air(own_home: Home) -> None:
+    # A detector's wrong candidate is a negative wherever it lies.
+    moved = _move_up(own_home, is_nodule=False)
+    make_crops(own_home, "subset0")
+    crops = open_crops([own_home.crops("subset0")])
+    [row] = np.flatnonzero(crops.index["candidate_id"] == moved)
+    assert (crops.read([int(row)]) == AIR_HU).all()
