@@ -56,8 +56,7 @@ class SubsetPrint:
     """Hash of the crops' signatures: changes with what the crops show."""
 
     volumes: str
-    """Fingerprint of the table of volumes, source files' hashes included: the segmentation learns
-    from volumes, whose crops may be older."""
+    """Fingerprint of the table of volumes, source files' hashes included."""
 
 
 @dataclass(frozen=True, slots=True)

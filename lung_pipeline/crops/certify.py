@@ -19,6 +19,7 @@ from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
 from lung_pipeline.crops.certificate import LeakageCertificate, PartCounts, SubsetPrint
 from lung_pipeline.crops.duplicates import DuplicateSearch, find_duplicates
 from lung_pipeline.crops.leakage import leak_checks, rule_checks
+from lung_pipeline.crops.same_scans import LOOKS, with_voxels
 from lung_pipeline.crops.store import INDEX, CropSet, open_crops, read_signatures
 from lung_pipeline.ct.subset import VOLUMES
 from lung_pipeline.errors import StoreError
@@ -58,7 +59,7 @@ def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
         )
     chosen = sorted(set(subsets))
     prints = {subset: _print_of(home, subset) for subset in chosen}
-    series = _with_hashes(home, read_series_of(home, chosen), chosen)
+    series = with_voxels(home, _with_volumes(home, read_series_of(home, chosen), chosen))
     crops = open_crops([home.crops(subset) for subset in chosen])
     rules = _rules(home, chosen)
     split = split_from_json(next(iter(rules.values())))
@@ -133,36 +134,43 @@ def _uncertified(home: Home, found: str, cure: str = _CURE_MISSING) -> StoreErro
 
 
 def _print_of(home: Home, subset: str) -> SubsetPrint:
-    """By what a subset is known; ``StoreError`` where its crops are not of its candidates."""
-    path, folder = home.manifest(CANDIDATES, subset), home.crops(subset)
-    candidates = fingerprint(read_table(path), read_origin(path))
-    cut_for = read_origin(folder / INDEX).get("candidates")
-    if cut_for != candidates:
+    """By what a subset is known; ``StoreError`` where its crops were cut of other tables."""
+    folder = home.crops(subset)
+    candidates, volumes = (
+        _fingerprint_cut_for(home, subset, stage, name)
+        for stage, name in ((CANDIDATES, "candidates"), (VOLUMES, "volumes"))
+    )
+    signatures = hashlib.sha256(read_signatures(folder).tobytes()).hexdigest()[:16]
+    return SubsetPrint(candidates, signatures, volumes)
+
+
+def _fingerprint_cut_for(home: Home, subset: str, stage: str, name: str) -> str:
+    """Of a stage's table; ``StoreError`` where the crops were cut when it was another one."""
+    path, folder = home.manifest(stage, subset), home.crops(subset)
+    found = fingerprint(read_table(path), read_origin(path))
+    cut_for = read_origin(folder / INDEX).get(name)
+    if cut_for != found:
         raise StoreError(
             value=f"those of {cut_for}",
             place=folder,
-            rule=f"the crops must be those of the candidates as they are ({candidates})",
+            rule=f"the crops must be those of the {name} as they are ({found})",
             cure="Materialize the crops of this subset again.",
         )
-    signatures = hashlib.sha256(read_signatures(folder).tobytes()).hexdigest()[:16]
-    volumes = home.manifest(VOLUMES, subset)
-    return SubsetPrint(
-        candidates, signatures, fingerprint(read_table(volumes), read_origin(volumes))
-    )
+    return found
 
 
-def _with_hashes(home: Home, series: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
-    """The series with the hash of their source files."""
+def _with_volumes(home: Home, series: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
+    """The series with the hash of their source files and the looks of their volumes."""
     import pandas as pd
 
-    columns = ["series_uid", "source_sha256"]
+    columns = ["series_uid", "source_sha256", *LOOKS]
     volumes = [
         read_table(home.manifest(VOLUMES, subset), columns).assign(subset=subset)
         for subset in subsets
     ]
-    hashes = pd.concat(volumes, ignore_index=True)
-    hashes = hashes[hashes["series_uid"] != ""]  # a scan that was refused has no series
-    return series.merge(hashes, on=["subset", "series_uid"], how="left", validate="one_to_one")
+    known = pd.concat(volumes, ignore_index=True)
+    known = known[known["series_uid"] != ""]  # a scan that was refused has no series
+    return series.merge(known, on=["subset", "series_uid"], how="left", validate="one_to_one")
 
 
 def _rules(home: Home, subsets: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether anything of one part of the patients can be met again in another, asked four ways.
 
-By patient, by series, by scan (the hash of the source files) and by the content of the crops. Each
+By patient, by series, by scan (its source files, its voxels) and by the content of the crops. Each
 is said for each of the three models: a model is touched by the series it learns from or chooses by,
 and by every series of the test part, on which it is judged.
 
@@ -89,7 +89,8 @@ def leak_checks(
     """The four questions for each model.
 
     Args:
-        series: subset, series_uid, patient_id, part and source_sha256 of every scan.
+        series: subset, series_uid, patient_id, part, source_sha256 and voxels of every scan, the
+            last as ``same_scans.with_voxels`` gives them.
         crops: series_uid, part, is_nodule and is_malignant of every crop.
         duplicates: what ``duplicates.find_duplicates`` found among them.
     """
@@ -113,8 +114,11 @@ def _drawn(crops: pd.DataFrame, model: str) -> pd.Series[bool]:
 def _of_names(series: pd.DataFrame, model: str) -> list[Check]:
     patients = patients_in_two_parts(series)
     twice = _in_two_parts(series, "series_uid")
-    hashes = _in_two_parts(series, "source_sha256")
-    scans = [" and ".join(_uids(series, one)) + " are one scan" for one in hashes]
+    scans = {
+        " and ".join(_uids(series, column, one)) + " are one scan"
+        for column in ("source_sha256", "voxels")
+        for one in _in_two_parts(series, column)
+    }
     number = series.nunique()
     return [
         _check("no patient in two parts", model, "patients", int(number["patient_id"]), patients),
@@ -122,9 +126,9 @@ def _of_names(series: pd.DataFrame, model: str) -> list[Check]:
         _check(
             "no scan in two parts",
             model,
-            "hashes of the source files",
-            int(number["source_sha256"]),
-            scans,
+            "scans by their source files and by their voxels",
+            int(number["voxels"]),
+            sorted(scans),
         ),
     ]
 
@@ -151,8 +155,8 @@ def _in_two_parts(series: pd.DataFrame, column: str) -> list[str]:
     return sorted(str(value) for value in parts[parts > 1].index)
 
 
-def _uids(series: pd.DataFrame, source_sha256: str) -> list[str]:
-    return sorted(set(series.loc[series["source_sha256"] == source_sha256, "series_uid"]))
+def _uids(series: pd.DataFrame, column: str, value: str) -> list[str]:
+    return sorted(set(series.loc[series[column] == value, "series_uid"]))
 
 
 def _check(name: str, model: str, compared: str, num_compared: int, faults: Sequence[str]) -> Check:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -26,7 +27,9 @@ from lung_pipeline.crops.certify import (
 )
 from lung_pipeline.crops.store import CROPS, INDEX
 from lung_pipeline.crops.subset import make_crops
+from lung_pipeline.ct.store import open_volume, write_volume
 from lung_pipeline.ct.subset import VOLUMES, convert_volumes
+from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import StoreError
 from lung_pipeline.home import Home
 from lung_pipeline.tables import read_origin, read_table, write_table
@@ -104,18 +107,33 @@ def test_training_on_volumes_newer_than_the_certificate_is_refused(own_home: Hom
     convert_volumes(own_home, "subset0")
     assert refuse_uncertified(own_home, BOTH) == certificate, "nothing has changed"
     volumes = read_table(own_home.manifest(VOLUMES, "subset0"))
-    _change(own_home, VOLUMES, "subset0", volumes.assign(source_sha256="another scan's"))
+    _change(
+        own_home,
+        VOLUMES,
+        "subset0",
+        volumes.assign(source_sha256="now " + volumes["source_sha256"]),
+    )
+    # To certify again would not mend it: the crops still show the former scans.
+    crops_first = "those of the volumes as they are.*Materialize the crops of this subset again"
+    for ask in (refuse_uncertified, make_certificate):
+        with pytest.raises(StoreError, match=crops_first):
+            ask(own_home, BOTH)
+    make_crops(own_home, "subset0")
     with pytest.raises(StoreError, match=f"other candidates, crops or volumes of subset0.*{CURE}"):
         refuse_uncertified(own_home, BOTH)
+    write_certificate(own_home, make_certificate(own_home, BOTH))
+    refuse_uncertified(own_home, BOTH)
 
 
 def test_training_on_crops_of_other_scans_is_refused(own_home: Home) -> None:
-    # The same candidates, and volumes of subset1 where those of subset0 were.
+    # The same candidates, and other volumes where those of subset0 were.
     write_certificate(own_home, make_certificate(own_home, BOTH))
-    shutil.rmtree(own_home.root / "volumes" / "subset0")
-    for number, uid in enumerate(read_series_of(own_home, ["subset0"])["series_uid"]):
-        other = read_series_of(own_home, ["subset1"])["series_uid"].iloc[number]
-        shutil.copytree(own_home.volume("subset1", other), own_home.volume("subset0", uid))
+    for uid in read_series_of(own_home, ["subset0"])["series_uid"]:
+        place = own_home.volume("subset0", uid)
+        stored = open_volume(place)
+        turned = np.ascontiguousarray(stored.read_all()[:, ::-1])
+        grids = (stored.grid, stored.original_grid)
+        write_volume(CtVolume(uid, turned, *grids, stored.source_sha256), place)
     # The manifest does not know of it, so that crops that stand would stay.
     shutil.rmtree(own_home.crops("subset0"))
     make_crops(own_home, "subset0")
