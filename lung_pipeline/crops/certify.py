@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lung_pipeline.annotations.balance import shares_of_parts
-from lung_pipeline.annotations.splits import PARTS, patients_in_two_subsets, split_from_json
+from lung_pipeline.annotations.splits import (
+    PARTS,
+    patients_in_two_parts,
+    patients_in_two_subsets,
+    split_from_json,
+)
 from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
 from lung_pipeline.crops.certificate import LeakageCertificate, PartCounts, SubsetPrint
 from lung_pipeline.crops.duplicates import DuplicateSearch, find_duplicates
@@ -121,6 +126,30 @@ def refuse_failed(home: Home, certificate: LeakageCertificate) -> None:
             rule="nothing of one part may be met in another",
             cure=_CURE_FAILED,
         )
+
+
+def has_split_of(
+    home: Home, subsets: Sequence[str], certificate: LeakageCertificate
+) -> bool | None:
+    """Whether some subsets are divided now as a model was taught that they are.
+
+    Args:
+        home: holds the tables.
+        subsets: whose patients it is asked about.
+        certificate: the one under which the model was trained.
+
+    Returns:
+        None where a subset that the model learned from is not here any more.
+    """
+    if any(rule != certificate.rule for rule in _rules(home, subsets).values()):
+        return False
+    learned = sorted(certificate.subsets)
+    if not all(home.manifest(SERIES, subset).is_file() for subset in learned):
+        return None
+    if _split_sha256(read_series_of(home, learned)) != certificate.split_sha256:
+        return False
+    # By LUNA16's folds a patient's part depends on all subsets he has a series in.
+    return not patients_in_two_parts(read_series_of(home, sorted({*learned, *subsets})))
 
 
 def _uncertified(home: Home, found: str, cure: str = _CURE_MISSING) -> StoreError:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.annotations.subset import candidates_fingerprint
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration.split_of_models import split_of_models
 from lung_pipeline.tables import fingerprint as table_fingerprint
 from lung_pipeline.tracking.names import CHAMPION
 from lung_pipeline.writing import written_whole
@@ -149,7 +150,12 @@ def _score(home: Home, evaluation: Evaluation, part: str, target: Target) -> tup
     }
     return score(
         evaluation,
-        split_certificate(home, evaluation.series, evaluation.subsets[0]),
+        split_certificate(
+            home,
+            evaluation.series,
+            evaluation.subsets[0],
+            split_of_models(home, evaluation.models, evaluation.subsets),
+        ),
         name=card_name(part, evaluation.models),
         provenance=provenance,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),

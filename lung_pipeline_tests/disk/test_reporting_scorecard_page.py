@@ -185,6 +185,25 @@ def test_scorecard_page_warns_of_a_patient_in_two_parts(tmp_path: Path) -> None:
     assert "worth nothing" not in scorecard_page(tmp_path, card, curve).text
 
 
+@pytest.mark.parametrize(
+    ("splits", "said", "warns"),
+    [
+        ({}, "Models of another split not known", False),
+        ({"nodule": "the same"}, "Models of another split 0", False),
+        ({"nodule": "not known"}, "Models of another split not known: nodule", False),
+        ({"nodule": "another", "malignancy": "not known"}, "of another split nodule", True),
+    ],
+)
+def test_scorecard_page_warns_of_models_that_may_have_seen_who_is_scored(
+    tmp_path: Path, splits: dict[str, str], said: str, warns: bool
+) -> None:
+    card, curve = scored()
+    told = replace(card, split=replace(card.split, split_of_models=splits))
+    page = scorecard_page(tmp_path, told, curve)
+    assert said in page.text
+    assert ("worth nothing" in page.text) == warns
+
+
 def test_the_same_curve_is_drawn_as_the_same_text() -> None:
     curve = scored()[1]
     drawn = froc_svg(curve, (0.5, 0.5), dark=False)

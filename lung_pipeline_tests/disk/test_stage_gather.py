@@ -149,11 +149,11 @@ def test_findings_made_elsewhere_are_laid_beside_the_same_truth(home: Home) -> N
 
 def test_certificate_counts_patients_and_those_in_two_parts(home: Home) -> None:
     series = gather(home, ["subset0", "subset1"]).series
-    sound = split_certificate(home, series, "subset0")
+    sound = split_certificate(home, series, "subset0", {"nodule": "the same"})
     assert sound.rule == RULE
     assert sound.patients_per_part == {"train": 0, "validation": 1, "test": 2}
     assert sound.patients_in_two_parts == 0
-    one_patient = split_certificate(home, series.assign(patient_id="A"), "subset0")
+    one_patient = split_certificate(home, series.assign(patient_id="A"), "subset0", {})
     assert one_patient.patients_in_two_parts == 1
 
 

@@ -23,10 +23,11 @@ LIBRARY, DEVICE = "library", "device"
 
 _NO_TOLERANCE = "none"
 _NOTHING = "nothing"
-_UNJUDGED = ("readers/", "waterfall/", "false_positives/")
+_UNJUDGED = ("readers/", "waterfall/", "false_positives/", "split/models_of_another_split")
 """Figures that are not those of the models on the frozen part. The readers are held against the
-diagnoses of all parts. Where nodules were lost and what false positives lie on is recorded by
-``diagnose`` beside its findings; a night makes findings alone."""
+diagnoses of all parts; what models learned from is the other parts, which may change. Where nodules
+were lost and what false positives lie on is recorded by ``diagnose`` beside its findings; a night
+makes findings alone."""
 
 _QUANTILE_NAMES = dict(
     zip(QUANTILES, ("least", "lower quartile", "median", "upper quartile", "greatest"), strict=True)

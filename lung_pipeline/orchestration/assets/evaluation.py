@@ -42,7 +42,11 @@ def scorecard(
         scored.fingerprint,
         card.metrics(),
         paths={"page": folder / "scorecard.html", "record": folder / "scorecard.json"},
-        texts={"operating_point": card.detection.how_chosen, **card.models},
+        texts={
+            "operating_point": card.detection.how_chosen,
+            **{f"split_of_{step}": split for step, split in card.split.split_of_models.items()},
+            **card.models,
+        },
         more=scorecard_metadata(scored),
     )
 

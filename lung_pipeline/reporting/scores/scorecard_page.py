@@ -17,6 +17,7 @@ from lung_pipeline.evaluation.detection.froc import Froc
 from lung_pipeline.evaluation.ranking.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import Scorecard
+from lung_pipeline.evaluation.split_certificate import UNKNOWN_SPLIT, SplitCertificate
 from lung_pipeline.learning.resampling import Estimate
 from lung_pipeline.reporting.pages import write_page
 from lung_pipeline.reporting.scores.plots import froc_svg, rate_in_words, svg_data_uri
@@ -50,12 +51,23 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         rates=[(rate_in_words(rate), _figure(value)) for rate, value in detection.froc],
         provenance=json.dumps(scorecard.provenance, indent=2, ensure_ascii=False, default=str),
         split_rule=json.dumps(scorecard.split.rule, ensure_ascii=False, default=str),
+        models_of_another_split=_models_of_another_split(scorecard.split),
         readers=None if scorecard.readers is None else _readers(scorecard.readers),
         details=None if scorecard.details is None else details_on_page(scorecard.details),
         notice=RESEARCH_ONLY,
         plot_light=svg_data_uri(froc_svg(froc, point, dark=False)),
         plot_dark=svg_data_uri(froc_svg(froc, point, dark=True)),
     )
+
+
+def _models_of_another_split(split: SplitCertificate) -> str:
+    """Which models may have seen who is scored: their steps, or how many, or that it is unknown."""
+    if split.models_of_another_split:
+        return ", ".join(split.models_of_another_split)
+    if split.num_models_of_another_split is not None:
+        return str(split.num_models_of_another_split)
+    unknown = ", ".join(split.models_of_unknown_split)
+    return f"{UNKNOWN_SPLIT}: {unknown}" if unknown else UNKNOWN_SPLIT
 
 
 def _ruler(scorecard: Scorecard) -> dict[str, Any]:
