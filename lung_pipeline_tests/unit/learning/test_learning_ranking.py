@@ -26,7 +26,7 @@ from lung_pipeline.learning.ranking import (
     roc_auc,
     ruler_metrics,
 )
-from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
+from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate, draws_of_patients
 
 MALIGNANT = np.array([True, True, False, False, False])
 MODEL = np.array([0.9, 0.4, 0.5, 0.2, 0.1])
