@@ -26,6 +26,10 @@ _RESAMPLES_AT_ONCE = 100
 """Keeps the memory of the draws small, however many nodules there are."""
 
 
+_ROUNDING = 1e-12
+"""Draws that differ by no more agree: a perfect average precision is a sum of many steps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A figure and its 95 % interval, with patients as the unit."""
@@ -98,7 +102,7 @@ def percentile_estimate(value: float, drawn: Sequence[npt.NDArray[np.float64]]) 
     """
     known = np.concatenate([np.empty(0), *drawn])
     known = known[np.isfinite(known)]
-    if not known.size or known.min() == known.max():
+    if not known.size or known.max() - known.min() <= _ROUNDING:
         return Estimate(value, None, None)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
