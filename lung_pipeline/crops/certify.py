@@ -20,7 +20,12 @@ from lung_pipeline.annotations.splits import (
     patients_in_two_subsets,
     split_from_json,
 )
-from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
+from lung_pipeline.annotations.subset import (
+    CANDIDATES,
+    SERIES,
+    malignancy_rules_of,
+    read_series_of,
+)
 from lung_pipeline.crops.certificate import LeakageCertificate, PartCounts, SubsetPrint
 from lung_pipeline.crops.duplicates import DuplicateSearch, find_duplicates
 from lung_pipeline.crops.leakage import leak_checks, rule_checks
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
 _CURE_MISSING = "Materialize `leakage_certificate`, or run `lung-pipeline splits check`."
 
 _CURE_FAILED = (
-    "Correct the table of patients, take a doubled scan out, or divide all subsets by one rule; "
-    "then ingest again."
+    "Correct the table of patients, take a doubled scan out, or divide and label all subsets by "
+    "one rule; then ingest again."
 )
 
 
@@ -77,7 +82,7 @@ def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
         patients_in_two_subsets=patients_in_two_subsets(series),
         balance=shares_of_parts(nodules),
         checks=(
-            *rule_checks(series, rules, split),
+            *rule_checks(series, rules, split, malignancy_rules_of(home, nodules)),
             *leak_checks(series, crops.index, duplicates),
         ),
         # ``build_candidates`` names a patient it does not know by his series.

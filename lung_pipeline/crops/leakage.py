@@ -61,13 +61,19 @@ class Check:
         return self.num_faults == 0
 
 
-def rule_checks(series: pd.DataFrame, rules: Mapping[str, object], split: Split) -> list[Check]:
-    """That all subsets were divided by one rule, and each patient as the rule has it.
+def rule_checks(
+    series: pd.DataFrame,
+    rules: Mapping[str, object],
+    split: Split,
+    malignancy_rules: Mapping[str, Mapping[str, object]],
+) -> list[Check]:
+    """That all subsets were divided and labelled by one rule, and each patient as the rule has it.
 
     Args:
         series: subset, series_uid, patient_id, part.
         rules: the rule of each table, by the table's name.
         split: the rule of the first.
+        malignancy_rules: by which nodules were labelled, of each subset that has labels.
     """
     others = [name for name, rule in rules.items() if rule != split.as_json()]
     subsets = subsets_of_patients(series)
@@ -77,9 +83,18 @@ def rule_checks(series: pd.DataFrame, rules: Mapping[str, object], split: Split)
         belongs = split.part_of(str(patient), subsets[str(patient)])
         if part != belongs:
             wrong.append(f"patient {patient} stands in {part} and belongs to {belongs}")
+    first = next(iter(malignancy_rules.values()), None)
+    labelled = [f"{s} by {rule}" for s, rule in malignancy_rules.items() if rule != first]
     return [
         _check("one rule for all subsets", "all", "tables", len(rules), others),
         _check("every part as the rule has it", "all", "patients", len(subsets), wrong),
+        _check(
+            "one malignancy rule for all subsets",
+            "all",
+            "subsets with labels",
+            len(malignancy_rules),
+            labelled,
+        ),
     ]
 
 

@@ -146,6 +146,7 @@ def _score(home: Home, evaluation: Evaluation, part: str, target: Target) -> tup
         "code": code_version(),
         "libraries": library_versions(),
         "candidates": candidates_fingerprint(home, evaluation.subsets),
+        "malignancy_rule": evaluation.malignancy_rule,
         "target": target.in_words(),
     }
     return score(

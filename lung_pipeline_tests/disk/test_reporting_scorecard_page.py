@@ -108,6 +108,14 @@ def test_scorecard_page_says_what_the_difference_comes_to(
     assert f"All sizes: {sentence}" in scorecard_page(tmp_path, told, curve).text
 
 
+def test_scorecard_page_says_by_which_rule_nodules_were_labelled(tmp_path: Path) -> None:
+    card, curve = scored()
+    assert "by the rule" not in scorecard_page(tmp_path, card, curve).text
+    told = replace(card, provenance={"malignancy_rule": {"name": "mean", "version": 1}})
+    page = scorecard_page(tmp_path, told, curve)
+    assert "Malignant and benign by the rule mean (version 1)" in page.text
+
+
 def test_scorecard_page_of_an_old_record_shows_what_it_has(tmp_path: Path) -> None:
     card, curve = scored()
     old = MalignancyFigures(0.9, 0.8, 3, 4)

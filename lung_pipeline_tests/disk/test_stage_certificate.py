@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.annotations.lidc_subset import make_lidc_reads
+from lung_pipeline.annotations.rules import rule_named
 from lung_pipeline.annotations.splits import TEST, TRAIN, FoldRule, Split, SplitRule
 from lung_pipeline.annotations.subset import (
     CANDIDATES,
@@ -254,6 +255,14 @@ def test_subset_divided_by_another_rule_fails(own_home: Home) -> None:
     make_candidates(own_home, "subset1", SplitRule(seed=20, train=0.69))
     make_crops(own_home, "subset1")
     assert "one rule for all subsets" in _failed(make_certificate(own_home, BOTH))
+
+
+def test_subset_labelled_by_another_rule_fails(own_home: Home) -> None:
+    make_candidates(own_home, "subset1", RULE, rule_named("mean"))
+    make_crops(own_home, "subset1")
+    certificate = make_certificate(own_home, BOTH)
+    assert _failed(certificate) == {"one malignancy rule for all subsets"}
+    assert "subset1 by {'name': 'mean'" in certificate.faults[0]
 
 
 def test_luna16_folds_put_the_test_fold_aside_and_are_certified(own_home: Home) -> None:

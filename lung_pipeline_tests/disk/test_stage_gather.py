@@ -163,7 +163,6 @@ def _label_by(home: Home, subset: str, rule: object) -> None:
 
 
 def test_without_a_table_of_diagnoses_readers_are_not_judged(home: Home) -> None:
-    _label_by(home, "subset1", "another rule")
     assert gather(home, ["subset0", "subset1"]).readers() is None
 
 
@@ -196,11 +195,29 @@ def test_rule_of_the_labels_is_that_of_the_candidates(
     assert readers.rule == rule
 
 
-def test_labels_of_two_rules_are_not_judged_together(home: Home) -> None:
-    write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
+@pytest.mark.parametrize("with_diagnoses", [False, True])
+def test_labels_of_two_rules_are_not_judged_together(home: Home, with_diagnoses: bool) -> None:
+    if with_diagnoses:
+        write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
     _label_by(home, "subset0", {"name": "mean", "version": 1})
     _label_by(home, "subset1", {"name": "mean", "version": 2})
     with pytest.raises(StoreError, match=r"candidates of 'subset1' and 'subset0'.*the same rule"):
+        gather(home, ["subset0", "subset1"])
+    assert gather(home, ["subset1"]).malignancy_rule == {"name": "mean", "version": 2}
+
+
+def test_rule_of_a_subset_without_labels_does_not_matter(home: Home) -> None:
+    path = home.manifest(CANDIDATES, "subset1")
+    rule = {"split": RULE, "malignancy_rule": {"name": "mean"}}
+    write_table(read_table(path).assign(is_malignant=pd.NA).astype(COLUMNS), path, rule)
+    assert gather(home, ["subset0", "subset1"]).malignancy_rule == {"name": "not recorded"}
+    assert gather(home, ["subset1"]).malignancy_rule is None
+
+
+def test_patients_divided_by_two_rules_are_not_scored_together(home: Home) -> None:
+    path = home.manifest(SERIES, "subset1")
+    write_table(read_table(path), path, {"split": {**RULE, "seed": 21}})
+    with pytest.raises(StoreError, match=r"series of 'subset1' and 'subset0'.*the same rule"):
         gather(home, ["subset0", "subset1"])
 
 

@@ -8,7 +8,7 @@ drawing the curve (``plots.py``).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         auc=_figure(malignancy.auc),
         auc_of_diameter=_figure(malignancy.auc_of_diameter),
         ruler=_ruler(scorecard),
+        labelled_by=" ".join(
+            _rule(scorecard.provenance.get("malignancy_rule") or {"name": ""})
+        ).strip(),
         rates=[(rate_in_words(rate), _figure(value)) for rate, value in detection.froc],
         provenance=json.dumps(scorecard.provenance, indent=2, ensure_ascii=False, default=str),
         split_rule=json.dumps(scorecard.split.rule, ensure_ascii=False, default=str),
@@ -111,16 +114,22 @@ def _verdict(figures: MalignancyFigures) -> str:
 
 def _readers(readers: ReadersFigures) -> dict[str, Any]:
     """What the section on the readers' rule shows: the rule and each figure in words."""
-    settings = [f"{key} {value}" for key, value in readers.rule.items() if key != "name"]
+    name, settings = _rule(readers.rule)
     shares = {"Sensitivity": readers.sensitivity, "Specificity": readers.specificity}
     rows = [(name, _share(one.value), _between(one, _share)) for name, one in shares.items()]
     auc = readers.auc_of_mean_rating
     return {
         "figures": readers,
-        "rule": readers.rule.get("name", "not recorded"),
-        "settings": f"({', '.join(settings)})" if settings else "",
+        "rule": name,
+        "settings": settings,
         "rows": [*rows, ("AUC of the mean rating", _figure(auc.value), _between(auc, _figure))],
     }
+
+
+def _rule(rule: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of a rule for malignancy, and its settings in brackets."""
+    settings = [f"{key} {value}" for key, value in rule.items() if key != "name"]
+    return rule.get("name", "not recorded"), f"({', '.join(settings)})" if settings else ""
 
 
 def _between(estimate: Estimate, in_words: Callable[[float | None], str]) -> str:
