@@ -18,6 +18,7 @@ from lung_pipeline.annotations.splits import (
     TEST,
     Split,
     patients_in_two_parts,
+    series_in_two_subsets,
     subsets_of_patients,
 )
 
@@ -69,6 +70,8 @@ def rule_checks(
 ) -> list[Check]:
     """That all subsets were divided and labelled by one rule, and each patient as the rule has it.
 
+    A series of two subsets is learned from twice and counts twice.
+
     Args:
         series: subset, series_uid, patient_id, part.
         rules: the rule of each table, by the table's name.
@@ -83,11 +86,16 @@ def rule_checks(
         belongs = split.part_of(str(patient), subsets[str(patient)])
         if part != belongs:
             wrong.append(f"patient {patient} stands in {part} and belongs to {belongs}")
+    twice = [
+        f"series {uid} lies in {' and '.join(found)}"
+        for uid, found in series_in_two_subsets(series).items()
+    ]
     first = next(iter(malignancy_rules.values()), None)
     labelled = [f"{s} by {rule}" for s, rule in malignancy_rules.items() if rule != first]
     return [
         _check("one rule for all subsets", "all", "tables", len(rules), others),
         _check("every part as the rule has it", "all", "patients", len(subsets), wrong),
+        _check("no series in two subsets", "all", "series", series["series_uid"].nunique(), twice),
         _check(
             "one malignancy rule for all subsets",
             "all",

@@ -14,6 +14,7 @@ import numpy as np
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE, read_diagnoses
+from lung_pipeline.annotations.splits import series_in_two_subsets
 from lung_pipeline.annotations.subset import (
     SERIES,
     malignancy_rules_of,
@@ -148,12 +149,13 @@ def evaluation_of(
 
     Raises:
         AnnotationError: a table below ``raw`` that cannot be understood.
-        StoreError: a subset without candidates, or subsets that were divided, or whose nodules
-            were labelled, by different rules.
+        StoreError: a subset without candidates, a series that lies in two of them, or subsets that
+            were divided, or whose nodules were labelled, by different rules.
     """
     _refuse_two_splits(home, subsets)
     candidates = read_candidates_of(home, subsets)
     series = read_series_of(home, subsets)
+    _refuse_twice(series)
     excluded = home.raw / luna.EXCLUDED_FILE
     marks = luna.read_excluded(excluded) if excluded.is_file() else None
     told = home.raw / DIAGNOSES_FILE
@@ -194,6 +196,17 @@ def _models(home: Home, subsets: Sequence[str]) -> dict[str, str]:
         rule="findings that are scored together must come from the same models",
         cure="Materialize the findings of all subsets with the same models.",
     )
+
+
+def _refuse_twice(series: pd.DataFrame) -> None:
+    """Refuse a series that lies in two subsets: its nodules would count twice."""
+    for uid, subsets in series_in_two_subsets(series).items():
+        raise StoreError(
+            value=f"series {uid} in {' and '.join(subsets)}",
+            place=f"series of {', '.join(sorted(set(series['subset'])))}",
+            rule="a series that is scored must lie in one subset",
+            cure="Take the scan out of one of them and ingest again.",
+        )
 
 
 def _refuse_two_splits(home: Home, subsets: Sequence[str]) -> None:

@@ -265,6 +265,19 @@ def test_subset_labelled_by_another_rule_fails(own_home: Home) -> None:
     assert "subset1 by {'name': 'mean'" in certificate.faults[0]
 
 
+def test_series_that_lies_in_two_subsets_fails(own_home: Home) -> None:
+    series = read_table(own_home.manifest(SERIES, "subset0"))
+    uid = str(series["series_uid"].iloc[0])
+    out = own_home.raw_subset("subset2")
+    out.mkdir()
+    for name in (f"{uid}.mhd", f"{uid}.raw"):
+        (out / name).hardlink_to(own_home.raw_subset("subset0") / name)
+    _ingest(own_home, "subset2")
+    certificate = make_certificate(own_home, [*BOTH, "subset2"])
+    assert _failed(certificate) == {"no series in two subsets"}
+    assert f"series {uid} lies in subset0 and subset2" in certificate.faults[0]
+
+
 def test_luna16_folds_put_the_test_fold_aside_and_are_certified(own_home: Home) -> None:
     for subset in BOTH:
         _ingest(own_home, subset, FoldRule(1))

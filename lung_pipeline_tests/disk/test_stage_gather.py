@@ -221,6 +221,14 @@ def test_patients_divided_by_two_rules_are_not_scored_together(home: Home) -> No
         gather(home, ["subset0", "subset1"])
 
 
+def test_series_of_two_subsets_is_not_counted_twice(home: Home) -> None:
+    _write_subset(
+        home, "subset2", {"a": "validation"}, [_candidate("a", is_nodule=True)], [], MODELS
+    )
+    with pytest.raises(StoreError, match=r"got series a in subset0 and subset2.*out of one of"):
+        gather(home, ["subset0", "subset1", "subset2"])
+
+
 def test_damaged_table_of_diagnoses_is_refused_in_words(home: Home) -> None:
     (home.raw / DIAGNOSES_FILE).write_bytes(b"<html>")
     with pytest.raises(AnnotationError, match=r"whole \.xls workbook"):
