@@ -82,6 +82,13 @@ class Evaluation:
         """Patients the series belong to."""
         return int(self.series["patient_id"].nunique())
 
+    @property
+    def num_excluded(self) -> int | None:
+        """Marks in these series that count neither way; None where there is no list of them."""
+        if self.excluded is None:
+            return None
+        return int(self.excluded["series_uid"].isin(set(self.series["series_uid"])).sum())
+
     def matched(self) -> Matches:
         """Findings matched with nodules by LUNA16's rule."""
         return match(

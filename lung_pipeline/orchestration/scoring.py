@@ -137,16 +137,20 @@ def score_validation(home: Home, evaluation: Evaluation, max_fp_per_scan: float)
 
 
 def _score(home: Home, evaluation: Evaluation, part: str, target: Target) -> tuple[Scorecard, Froc]:
+    from lung_pipeline.evaluation.comparison.systems import truth_fingerprint
     from lung_pipeline.evaluation.scoring import score
     from lung_pipeline.evaluation.split_certificate import split_certificate
     from lung_pipeline.learning.machine import library_versions
     from lung_pipeline.tracking.provenance import code_version
 
+    scored = evaluation.of_part(part)
     provenance: dict[str, Any] = {
         "code": code_version(),
         "libraries": library_versions(),
         "candidates": candidates_fingerprint(home, evaluation.subsets),
         "malignancy_rule": evaluation.malignancy_rule,
+        "truth": truth_fingerprint(scored),
+        "excluded_marks": scored.num_excluded,
         "target": target.in_words(),
     }
     return score(

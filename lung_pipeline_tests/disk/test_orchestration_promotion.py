@@ -46,6 +46,7 @@ from lung_pipeline.orchestration import promotion
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.phantom.folder import make_header
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
+from lung_pipeline.tables import read_origin
 from lung_pipeline.tracking.models import models_by_alias, models_in_use
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, NODULE, SCORING, SEGMENTATION
 from lung_pipeline.tracking.registry import find, register, set_alias
@@ -194,6 +195,10 @@ def test_first_set_is_promoted_says_why_and_is_not_promoted_again(
     assert told["decision"] == "promoted: there is no champion yet to be compared with"
     assert told["detection/cpm"] == pytest.approx(11 / 24)
     assert _champions(home) == [1, 1]
+    folder = home.scorecards / "validation-segmentation-v1-nodule-v1"
+    provenance = json.loads((folder / "scorecard.json").read_text())["provenance"]
+    assert provenance["excluded_marks"] is None
+    assert provenance["truth"] == read_origin(folder / "findings.parquet")["truth"]
     client = connect(home)
     (logged,) = client.search_runs([client.get_experiment_by_name(SCORING).experiment_id])
     assert logged.info.status == "FINISHED"

@@ -116,6 +116,18 @@ def test_scorecard_page_says_by_which_rule_nodules_were_labelled(tmp_path: Path)
     assert "Malignant and benign by the rule mean (version 1)" in page.text
 
 
+@pytest.mark.parametrize(
+    ("provenance", "says"),
+    [({"excluded_marks": None}, True), ({"excluded_marks": 0}, False), ({}, False)],
+)
+def test_scorecard_page_says_when_there_was_no_list_of_excluded_marks(
+    tmp_path: Path, provenance: dict[str, object], says: bool
+) -> None:
+    card, curve = scored()
+    page = scorecard_page(tmp_path, replace(card, provenance=provenance), curve)
+    assert ("There was no annotations_excluded.csv" in page.text) == says
+
+
 def test_scorecard_page_of_an_old_record_shows_what_it_has(tmp_path: Path) -> None:
     card, curve = scored()
     old = MalignancyFigures(0.9, 0.8, 3, 4)

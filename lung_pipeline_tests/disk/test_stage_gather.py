@@ -100,6 +100,7 @@ def test_nodules_series_and_findings_of_all_subsets_lie_side_by_side(home: Home)
     ]
     assert evaluation.models == MODELS
     assert evaluation.excluded is None
+    assert evaluation.num_excluded is None
 
 
 def test_series_without_findings_and_without_nodules_are_looked_at_too(home: Home) -> None:
@@ -122,8 +123,10 @@ def test_part_holds_its_own_patients_alone(home: Home) -> None:
 def test_excluded_marks_are_read_where_they_are_there(home: Home) -> None:
     text = "seriesuid,coordX,coordY,coordZ,diameter_mm\nb,5,0,0,-1\n"
     (home.raw / "annotations_excluded.csv").write_text(text)
-    counts = gather(home, ["subset0", "subset1"]).matched().counts
+    evaluation = gather(home, ["subset0", "subset1"])
+    counts = evaluation.matched().counts
     assert (counts["on_excluded"], counts["false_positives"]) == (1, 0)
+    assert [evaluation.of_part(part).num_excluded for part in ("test", "validation")] == [1, 0]
 
 
 def test_findings_of_different_models_are_not_scored_together(home: Home) -> None:

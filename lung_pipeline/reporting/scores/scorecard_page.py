@@ -47,6 +47,8 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         threshold=_figure(detection.threshold, digits=4),
         auc=_figure(malignancy.auc),
         auc_of_diameter=_figure(malignancy.auc_of_diameter),
+        # A record that does not say is of an earlier version.
+        has_no_marks=scorecard.provenance.get("excluded_marks", "not recorded") is None,
         ruler=_ruler(scorecard),
         labelled_by=" ".join(
             _rule(scorecard.provenance.get("malignancy_rule") or {"name": ""})
