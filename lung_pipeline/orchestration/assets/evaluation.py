@@ -23,7 +23,7 @@ from lung_pipeline.tracking.names import SCORING
 GROUP = "evaluation"
 
 
-@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="3", deps=[findings, candidates])
+@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="4", deps=[findings, candidates])
 @discreet
 @reads_all
 def scorecard(
