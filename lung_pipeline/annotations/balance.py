@@ -42,6 +42,10 @@ PERMUTATIONS = 20_000
 """With these the least p-value is 0.00005, and one at the level is known to a fifth of itself."""
 
 _BATCH = 2_000
+"""Dealings at once, at most."""
+
+_PARTS_AT_ONCE = 20_000_000
+"""Dealings times patients at once: some 20 bytes each, however many patients there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,10 @@ def _p_values(
     total, with_trait = counts.sum(axis=0)
     real = _deviation(_sums(part[None], counts), with_trait / total)
     as_far = np.ones(len(PARTS))
-    for start in range(0, permutations, _BATCH):
-        size = min(_BATCH, permutations - start)
+    # One dealing is drawn after the other: their number at once changes no figure.
+    at_once = max(1, min(_BATCH, _PARTS_AT_ONCE // len(part)))
+    for start in range(0, permutations, at_once):
+        size = min(at_once, permutations - start)
         dealt = rng.permuted(np.broadcast_to(part, (size, len(part))), axis=1)
         far = _deviation(_sums(dealt, counts), with_trait / total) >= real - 1e-12
         as_far += far.sum(axis=0)

@@ -189,6 +189,17 @@ def patients_in_two_subsets(table: pd.DataFrame) -> dict[str, list[str]]:
     return {patient: of_one for patient, of_one in subsets.items() if len(of_one) > 1}
 
 
+def series_in_two_subsets(table: pd.DataFrame) -> dict[str, list[str]]:
+    """The series that lie in more than one subset, sorted, each with its subsets; it counts twice.
+
+    Args:
+        table: rows with series_uid and subset.
+    """
+    pairs = table[["series_uid", "subset"]].drop_duplicates().astype("str")
+    twice = pairs[pairs.duplicated("series_uid", keep=False)].sort_values(["series_uid", "subset"])
+    return {str(uid): list(of_one) for uid, of_one in twice.groupby("series_uid")["subset"]}
+
+
 def subsets_of_patients(table: pd.DataFrame) -> dict[str, list[str]]:
     """For each patient, sorted, the subsets of his series, sorted; rows as above."""
     pairs = table[["patient_id", "subset"]].drop_duplicates().astype("str")

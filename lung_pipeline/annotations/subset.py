@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.candidates import CandidateTable, build_candidates
@@ -103,6 +103,20 @@ def candidates_fingerprint(home: Home, subsets: Sequence[str]) -> str:
     for subset in sorted(subsets):
         digest.update(f"{subset}:{_fingerprint_of(home.manifest(CANDIDATES, subset))};".encode())
     return digest.hexdigest()[:16]
+
+
+def malignancy_rules_of(home: Home, candidates: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """For each subset with a labelled nodule the rule it was labelled by, as its table records it.
+
+    Args:
+        home: holds the tables.
+        candidates: of some subsets, as ``read_candidates_of`` gives them.
+    """
+    labelled = candidates.loc[candidates["is_malignant"].notna(), "subset"].astype("str").unique()
+    origins = {subset: read_origin(home.manifest(CANDIDATES, subset)) for subset in labelled}
+    rules = {s: origin.get("malignancy_rule", "not recorded") for s, origin in origins.items()}
+    # Tables of the first version name the rule and no more.
+    return {s: {"name": rule} if isinstance(rule, str) else dict(rule) for s, rule in rules.items()}
 
 
 def _read_all(home: Home, stage: str, subsets: Sequence[str]) -> pd.DataFrame:

@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lung_pipeline.annotations.balance import shares_of_parts
-from lung_pipeline.annotations.splits import PARTS, patients_in_two_subsets, split_from_json
-from lung_pipeline.annotations.subset import CANDIDATES, SERIES, read_series_of
+from lung_pipeline.annotations.splits import (
+    PARTS,
+    patients_in_two_parts,
+    patients_in_two_subsets,
+    split_from_json,
+)
+from lung_pipeline.annotations.subset import (
+    CANDIDATES,
+    SERIES,
+    malignancy_rules_of,
+    read_series_of,
+)
 from lung_pipeline.crops.certificate import LeakageCertificate, PartCounts, SubsetPrint
 from lung_pipeline.crops.duplicates import DuplicateSearch, find_duplicates
 from lung_pipeline.crops.leakage import leak_checks, rule_checks
@@ -33,8 +43,8 @@ if TYPE_CHECKING:
 _CURE_MISSING = "Materialize `leakage_certificate`, or run `lung-pipeline splits check`."
 
 _CURE_FAILED = (
-    "Correct the table of patients, take a doubled scan out, or divide all subsets by one rule; "
-    "then ingest again."
+    "Correct the table of patients, take a doubled scan out, or divide and label all subsets by "
+    "one rule; then ingest again."
 )
 
 
@@ -73,7 +83,7 @@ def make_certificate(home: Home, subsets: Sequence[str]) -> LeakageCertificate:
         patients_in_two_subsets=patients_in_two_subsets(series),
         balance=shares_of_parts(nodules),
         checks=(
-            *rule_checks(series, rules, split),
+            *rule_checks(series, rules, split, malignancy_rules_of(home, nodules)),
             *leak_checks(series, crops.index, duplicates),
         ),
         # ``build_candidates`` names a patient it does not know by his series.
@@ -122,6 +132,30 @@ def refuse_failed(home: Home, certificate: LeakageCertificate) -> None:
             rule="nothing of one part may be met in another",
             cure=_CURE_FAILED,
         )
+
+
+def has_split_of(
+    home: Home, subsets: Sequence[str], certificate: LeakageCertificate
+) -> bool | None:
+    """Whether some subsets are divided now as a model was taught that they are.
+
+    Args:
+        home: holds the tables.
+        subsets: whose patients it is asked about.
+        certificate: the one under which the model was trained.
+
+    Returns:
+        None where a subset that the model learned from is not here any more.
+    """
+    if any(rule != certificate.rule for rule in _rules(home, subsets).values()):
+        return False
+    learned = sorted(certificate.subsets)
+    if not all(home.manifest(SERIES, subset).is_file() for subset in learned):
+        return None
+    if _split_sha256(read_series_of(home, learned)) != certificate.split_sha256:
+        return False
+    # By LUNA16's folds a patient's part depends on all subsets he has a series in.
+    return not patients_in_two_parts(read_series_of(home, sorted({*learned, *subsets})))
 
 
 def _uncertified(home: Home, found: str, cure: str = _CURE_MISSING) -> StoreError:

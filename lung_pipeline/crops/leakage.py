@@ -18,6 +18,7 @@ from lung_pipeline.annotations.splits import (
     TEST,
     Split,
     patients_in_two_parts,
+    series_in_two_subsets,
     subsets_of_patients,
 )
 
@@ -61,13 +62,21 @@ class Check:
         return self.num_faults == 0
 
 
-def rule_checks(series: pd.DataFrame, rules: Mapping[str, object], split: Split) -> list[Check]:
-    """That all subsets were divided by one rule, and each patient as the rule has it.
+def rule_checks(
+    series: pd.DataFrame,
+    rules: Mapping[str, object],
+    split: Split,
+    malignancy_rules: Mapping[str, Mapping[str, object]],
+) -> list[Check]:
+    """That all subsets were divided and labelled by one rule, and each patient as the rule has it.
+
+    A series of two subsets is learned from twice and counts twice.
 
     Args:
         series: subset, series_uid, patient_id, part.
         rules: the rule of each table, by the table's name.
         split: the rule of the first.
+        malignancy_rules: by which nodules were labelled, of each subset that has labels.
     """
     others = [name for name, rule in rules.items() if rule != split.as_json()]
     subsets = subsets_of_patients(series)
@@ -77,9 +86,23 @@ def rule_checks(series: pd.DataFrame, rules: Mapping[str, object], split: Split)
         belongs = split.part_of(str(patient), subsets[str(patient)])
         if part != belongs:
             wrong.append(f"patient {patient} stands in {part} and belongs to {belongs}")
+    twice = [
+        f"series {uid} lies in {' and '.join(found)}"
+        for uid, found in series_in_two_subsets(series).items()
+    ]
+    first = next(iter(malignancy_rules.values()), None)
+    labelled = [f"{s} by {rule}" for s, rule in malignancy_rules.items() if rule != first]
     return [
         _check("one rule for all subsets", "all", "tables", len(rules), others),
         _check("every part as the rule has it", "all", "patients", len(subsets), wrong),
+        _check("no series in two subsets", "all", "series", series["series_uid"].nunique(), twice),
+        _check(
+            "one malignancy rule for all subsets",
+            "all",
+            "subsets with labels",
+            len(malignancy_rules),
+            labelled,
+        ),
     ]
 
 

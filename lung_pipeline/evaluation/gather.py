@@ -14,7 +14,13 @@ import numpy as np
 
 from lung_pipeline.annotations import luna
 from lung_pipeline.annotations.diagnoses import DIAGNOSES_FILE, read_diagnoses
-from lung_pipeline.annotations.subset import CANDIDATES, read_candidates_of, read_series_of
+from lung_pipeline.annotations.splits import series_in_two_subsets
+from lung_pipeline.annotations.subset import (
+    SERIES,
+    malignancy_rules_of,
+    read_candidates_of,
+    read_series_of,
+)
 from lung_pipeline.errors import StoreError
 from lung_pipeline.evaluation.detection.matching import Matches, match
 from lung_pipeline.evaluation.intervals import RESAMPLING_SEED
@@ -54,7 +60,7 @@ class Evaluation:
     """What became of patients, as ``read_diagnoses`` gives it; None where there is no table."""
 
     malignancy_rule: Mapping[str, Any] | None = None
-    """The rule that labelled the nodules; None where there is no table of diagnoses."""
+    """The rule that labelled the nodules; None where no nodule has a label."""
 
     trace: pd.DataFrame | None = None
     """What each stage did with each nodule, and its density; None where that was not written."""
@@ -75,6 +81,13 @@ class Evaluation:
     def num_patients(self) -> int:
         """Patients the series belong to."""
         return int(self.series["patient_id"].nunique())
+
+    @property
+    def num_excluded(self) -> int | None:
+        """Marks in these series that count neither way; None where there is no list of them."""
+        if self.excluded is None:
+            return None
+        return int(self.excluded["series_uid"].isin(set(self.series["series_uid"])).sum())
 
     def matched(self) -> Matches:
         """Findings matched with nodules by LUNA16's rule."""
@@ -143,11 +156,13 @@ def evaluation_of(
 
     Raises:
         AnnotationError: a table below ``raw`` that cannot be understood.
-        StoreError: a subset without candidates; with a table of diagnoses, also nodules that were
-            labelled by different rules.
+        StoreError: a subset without candidates, a series that lies in two of them, or subsets that
+            were divided, or whose nodules were labelled, by different rules.
     """
+    _refuse_two_splits(home, subsets)
     candidates = read_candidates_of(home, subsets)
     series = read_series_of(home, subsets)
+    _refuse_twice(series)
     excluded = home.raw / luna.EXCLUDED_FILE
     marks = luna.read_excluded(excluded) if excluded.is_file() else None
     told = home.raw / DIAGNOSES_FILE
@@ -159,7 +174,7 @@ def evaluation_of(
         excluded=marks,
         models=models,
         diagnoses=read_diagnoses(told) if told.is_file() else None,
-        malignancy_rule=_malignancy_rule(home, subsets) if told.is_file() else None,
+        malignancy_rule=_malignancy_rule(home, candidates),
     )
 
 
@@ -190,13 +205,34 @@ def _models(home: Home, subsets: Sequence[str]) -> dict[str, str]:
     )
 
 
-def _malignancy_rule(home: Home, subsets: Sequence[str]) -> dict[str, Any]:
+def _refuse_twice(series: pd.DataFrame) -> None:
+    """Refuse a series that lies in two subsets: its nodules would count twice."""
+    for uid, subsets in series_in_two_subsets(series).items():
+        raise StoreError(
+            value=f"series {uid} in {' and '.join(subsets)}",
+            place=f"series of {', '.join(sorted(set(series['subset'])))}",
+            rule="a series that is scored must lie in one subset",
+            cure="Take the scan out of one of them and ingest again.",
+        )
+
+
+def _refuse_two_splits(home: Home, subsets: Sequence[str]) -> None:
+    """Refuse subsets that were divided by different rules: one patient may be in two parts."""
+    _same(
+        {s: dict(read_origin(home.manifest(SERIES, s)).get("split", {})) for s in subsets},
+        place="series",
+        rule="patients that are scored together must be divided by the same rule",
+        cure="Materialize the candidates of all subsets with the same split.",
+    )
+
+
+def _malignancy_rule(home: Home, candidates: pd.DataFrame) -> dict[str, Any] | None:
     """The rule that labelled the nodules, which must be the same for all subsets."""
-    origins = {s: read_origin(home.manifest(CANDIDATES, s)) for s in subsets}
-    rules = {s: origin.get("malignancy_rule", "not recorded") for s, origin in origins.items()}
+    rules = malignancy_rules_of(home, candidates)
+    if not rules:
+        return None
     return _same(
-        # Tables of the first version name the rule and no more.
-        {s: {"name": rule} if isinstance(rule, str) else dict(rule) for s, rule in rules.items()},
+        rules,
         place="candidates",
         rule="nodules that are scored together must be labelled by the same rule",
         cure="Materialize the candidates of all subsets with the same malignancy rule.",

@@ -163,6 +163,7 @@ class Scorecard:
             "data/num_patients": self.data.num_patients,
             "data/num_nodules": self.data.num_nodules,
             "split/patients_in_two_parts": self.split.patients_in_two_parts,
+            "split/models_of_another_split": self.split.num_models_of_another_split,
         }
         for section, of in sections.items():
             flat = {} if of is None else of.metrics()

@@ -23,7 +23,15 @@ NUM_RESAMPLES = 2000
 An Introduction to the Bootstrap, 1993)."""
 
 _RESAMPLES_AT_ONCE = 100
-"""Keeps the memory of the draws small, however many nodules there are."""
+"""Draws of patients that are made at once; another number gives other draws."""
+
+_COUNTS_AT_ONCE = 4_000_000
+"""Rows times draws that are handed out at once: what is measured on them takes some 35 bytes each,
+so 140 MB, however many findings there are."""
+
+
+_ROUNDING = 1e-12
+"""Draws that differ by no more agree: a perfect average precision is a sum of many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,14 @@ def draws_of_patients(
     if min(len(with_positive), len(with_negative)) < 2:
         return
     without_positive = np.setdiff1d(with_negative, with_positive)
+    at_once = max(1, _COUNTS_AT_ONCE // len(patient))
     for begin in range(0, num_resamples, _RESAMPLES_AT_ONCE):
         num = min(_RESAMPLES_AT_ONCE, num_resamples - begin)
         times = np.zeros((num, patient.max() + 1), dtype=np.int64)
         for stratum in (with_positive, without_positive):
             times[:, stratum] = times_drawn(len(stratum), num, rng)
-        yield times[:, patient]
+        for first in range(0, num, at_once):
+            yield times[first : first + at_once, patient]
 
 
 def times_drawn(size: int, num: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -98,7 +108,7 @@ def percentile_estimate(value: float, drawn: Sequence[npt.NDArray[np.float64]]) 
     """
     known = np.concatenate([np.empty(0), *drawn])
     known = known[np.isfinite(known)]
-    if not known.size or known.min() == known.max():
+    if not known.size or known.max() - known.min() <= _ROUNDING:
         return Estimate(value, None, None)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(known, [tail, 1 - tail])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.errors import ModelError, StoreError
+from lung_pipeline.evaluation.split_certificate import ANOTHER_SPLIT
 from lung_pipeline.orchestration.promotion_records import (
     Case,
     Trial,
@@ -26,6 +27,7 @@ from lung_pipeline.orchestration.promotion_records import (
     write_pages,
 )
 from lung_pipeline.orchestration.scoring import Scored, Tell, champion_evaluation, score_and_keep
+from lung_pipeline.orchestration.split_of_models import split_of_models
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION
 
 if TYPE_CHECKING:
@@ -111,9 +113,15 @@ def _refuse_moved(home: Home, compared: Mapping[str, ModelSet]) -> None:
 
 
 def _try(case: Case, newest: ModelSet, champions: ModelSet, tell: Tell) -> Trial:
-    from lung_pipeline.evaluation.comparison.promotion import judge_first, judge_same
+    from lung_pipeline.evaluation.comparison.promotion import (
+        judge_first,
+        judge_other_split,
+        judge_same,
+    )
 
     stored = _stored_findings(case, newest)
+    if taught := [*_of_another_split(case, newest), *_of_another_split(case, champions)]:
+        return Trial(judge_other_split(list(dict.fromkeys(taught))), _scored(case, stored))
     if not champions:
         return Trial(judge_first(), _scored(case, stored))
     if _versions(newest) == _versions(champions):
@@ -137,6 +145,13 @@ def _against_champions(case: Case, challenger: Scored, tell: Tell) -> Trial:
     champion = _scored(case, champion_evaluation(case.home, case.subsets, tell))
     comparison = compare(champion.system, challenger.system, _now())
     return Trial(judge(comparison, case.rule), challenger, champion, comparison)
+
+
+def _of_another_split(case: Case, models: ModelSet) -> list[str]:
+    """The models that may have learned from who decides: they would look better than they are."""
+    labels = {step: model.label for step, model in models.items()}
+    splits = split_of_models(case.home, labels, case.subsets)
+    return [labels[step] for step, split in splits.items() if split == ANOTHER_SPLIT]
 
 
 def _stored_findings(case: Case, newest: ModelSet) -> Evaluation:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lung_pipeline.annotations.splits import VALIDATION
 from lung_pipeline.annotations.subset import candidates_fingerprint
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration.split_of_models import split_of_models
 from lung_pipeline.tables import fingerprint as table_fingerprint
 from lung_pipeline.tracking.names import CHAMPION
 from lung_pipeline.writing import written_whole
@@ -136,20 +137,30 @@ def score_validation(home: Home, evaluation: Evaluation, max_fp_per_scan: float)
 
 
 def _score(home: Home, evaluation: Evaluation, part: str, target: Target) -> tuple[Scorecard, Froc]:
+    from lung_pipeline.evaluation.comparison.systems import truth_fingerprint
     from lung_pipeline.evaluation.scoring import score
     from lung_pipeline.evaluation.split_certificate import split_certificate
     from lung_pipeline.learning.machine import library_versions
     from lung_pipeline.tracking.provenance import code_version
 
+    scored = evaluation.of_part(part)
     provenance: dict[str, Any] = {
         "code": code_version(),
         "libraries": library_versions(),
         "candidates": candidates_fingerprint(home, evaluation.subsets),
+        "malignancy_rule": evaluation.malignancy_rule,
+        "truth": truth_fingerprint(scored),
+        "excluded_marks": scored.num_excluded,
         "target": target.in_words(),
     }
     return score(
         evaluation,
-        split_certificate(home, evaluation.series, evaluation.subsets[0]),
+        split_certificate(
+            home,
+            evaluation.series,
+            evaluation.subsets[0],
+            split_of_models(home, evaluation.models, evaluation.subsets),
+        ),
         name=card_name(part, evaluation.models),
         provenance=provenance,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, REFERENCE, REGISTERED, STEPS
+from lung_pipeline.tracking.names import CHAMPION, REFERENCE, REGISTERED, STEPS
 from lung_pipeline.tracking.runs import Run
 from lung_pipeline.tracking.server import connect, tracking_uri
 
@@ -20,6 +21,9 @@ _FOLDER = "model"
 
 _ADDRESS = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 """A registered version, by its number or by an alias."""
+
+_LABEL = re.compile(r"\S+ v(\d+) \(.*\)")
+"""``ModelVersion.label``: how a version stands beside a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +86,19 @@ def _made_before(run: Run, name: str, weights_sha256: str) -> Any:
 
 def find(home: Home, step: str, alias: str) -> ModelVersion | None:
     """The version of a step that has an alias; None where there is none."""
-    from mlflow.exceptions import MlflowException
-
-    client = connect(home)
-    try:
-        return _version(step, client.get_model_version_by_alias(REGISTERED[step], alias))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    client, name = connect(home), REGISTERED[step]
+    return _version_or_none(step, lambda: client.get_model_version_by_alias(name, alias))
 
 
 def find_labelled(home: Home, step: str, label: str) -> ModelVersion | None:
-    """The version that stands beside a result under a label; None where none is called so now."""
-    for alias in (CHALLENGER, CHAMPION, REFERENCE):
-        model = find(home, step, alias)
-        if model is not None and model.label == label:
-            return model
-    return None
+    """The version that stands beside a result under a label; None where none is called so."""
+    number = _LABEL.fullmatch(label)
+    if number is None:
+        return None
+    # By its number: a version that was scored may have lost its alias to a newer one since.
+    client, name = connect(home), REGISTERED[step]
+    model = _version_or_none(step, lambda: client.get_model_version(name, number[1]))
+    return model if model is not None and model.label == label else None
 
 
 def find_addressed(home: Home, step: str, address: str) -> ModelVersion | None:
@@ -196,6 +195,18 @@ def _entry(home: Home, address: str) -> Any:
         return client.get_model_version(name, version)
     except MlflowException as error:
         raise _unknown(address, str(error).splitlines()[0]) from error
+
+
+def _version_or_none(step: str, ask: Callable[[], Any]) -> ModelVersion | None:
+    """What the registry answers; None where it knows of no such version."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(step, ask())
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def _unknown(address: str, found: str) -> ModelError:

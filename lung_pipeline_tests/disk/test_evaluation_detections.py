@@ -103,6 +103,10 @@ def test_a_list_of_series_is_read_with_or_without_a_header(tmp_path: Path, text:
     assert read_series_list(file(tmp_path, text)) == ("1.2", "1.3")
 
 
+def test_names_without_a_digit_are_series_below_the_header(tmp_path: Path) -> None:
+    assert read_series_list(file(tmp_path, "seriesuid\nanna\nbert\n")) == ("anna", "bert")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -111,6 +115,9 @@ def test_a_list_of_series_is_read_with_or_without_a_header(tmp_path: Path, text:
         ("1.2\n1.3\n1.2\n", "line 3: a series must stand in one line, got 1.2 again, after line 1"),
         ("1.2,0\n", "line 1: a line must be one series UID, got '1.2,0'"),
         ("1.2\n1.3 1.4\n", "line 2: a line must be one series UID"),
+        ("SeriesInstanceUID\n1.2\n", "line 1: .* must be 'seriesuid', got 'SeriesInstanceUID'"),
+        ("series_uid\n1.2\n", "line 1: .* a header, which must be 'seriesuid'"),
+        ("seriesUID\n1.2\n", "line 1: .* a header, which must be 'seriesuid'"),
         ("1.2\nseriesuid,subset\n", "line 2: a line must be one series UID"),
         ("1.2\n1.3\n".encode("utf-16"), "line 1: a line must be one series UID"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1: a line must be one series UID"),

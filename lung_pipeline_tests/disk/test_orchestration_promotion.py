@@ -15,7 +15,9 @@ positive the CPM is the share of balls that are found.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from lung_pipeline.annotations.splits import SplitRule
 from lung_pipeline.annotations.subset import make_candidates
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.cli import main
+from lung_pipeline.crops.certificate import CERTIFICATE_FILE
+from lung_pipeline.crops.certify import make_certificate
 from lung_pipeline.crops.subset import make_crops
 from lung_pipeline.ct.geometry import VoxelGrid
 from lung_pipeline.ct.subset import convert_volumes, list_raw
@@ -42,6 +46,7 @@ from lung_pipeline.orchestration import promotion
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.phantom.folder import make_header
 from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
+from lung_pipeline.tables import read_origin
 from lung_pipeline.tracking.models import models_by_alias, models_in_use
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, NODULE, SCORING, SEGMENTATION
 from lung_pipeline.tracking.registry import find, register, set_alias
@@ -135,13 +140,14 @@ def train(home: Home, tmp_path: Path) -> Callable[..., None]:
     """Register a new set as the challengers and find nodules with it, as train and diagnose do."""
     made = 0
 
-    def newest(hu: float, *, with_findings: bool = True) -> None:
+    def newest(hu: float, *, with_findings: bool = True, split_sha256: str = "") -> None:
         nonlocal made
         made += 1
         for step, model in ((SEGMENTATION, _marks_from(hu)), (NODULE, _sure_of_all(made))):
             folder = tmp_path / f"{step}{made}"
             card = ModelCard(type(model).__name__, model.architecture, "set by hand")
-            sha256 = write_model(folder, model, card).weights_sha256
+            beside = _certificate(home, split_sha256) if split_sha256 else {}
+            sha256 = write_model(folder, model, card, beside).weights_sha256
             with run(home, f"lung-{step}", "training") as opened:
                 register(opened, step, folder, sha256, CHALLENGER)
         if with_findings:
@@ -150,6 +156,14 @@ def train(home: Home, tmp_path: Path) -> Callable[..., None]:
             find_in_subset(home, "subset0", named.models, named.names)
 
     return newest
+
+
+def _certificate(home: Home, split_sha256: str) -> dict[str, str]:
+    """What lies beside a model that was learned under a split; "today's" is that of the tables."""
+    made = make_certificate(home, ["subset0"])
+    if split_sha256 != "today's":
+        made = replace(made, split_sha256=split_sha256)
+    return {CERTIFICATE_FILE: made.as_text()}
 
 
 def _own_findings(home: Home) -> None:
@@ -181,6 +195,10 @@ def test_first_set_is_promoted_says_why_and_is_not_promoted_again(
     assert told["decision"] == "promoted: there is no champion yet to be compared with"
     assert told["detection/cpm"] == pytest.approx(11 / 24)
     assert _champions(home) == [1, 1]
+    folder = home.scorecards / "validation-segmentation-v1-nodule-v1"
+    provenance = json.loads((folder / "scorecard.json").read_text())["provenance"]
+    assert provenance["excluded_marks"] is None
+    assert provenance["truth"] == read_origin(folder / "findings.parquet")["truth"]
     client = connect(home)
     (logged,) = client.search_runs([client.get_experiment_by_name(SCORING).experiment_id])
     assert logged.info.status == "FINISHED"
@@ -305,6 +323,29 @@ def test_models_that_came_meanwhile_are_not_promoted_unseen(
     with pytest.raises(ModelError, match=r"alias challenger: .*materialize champion again"):
         _evaluate(home, instance)
     assert _champions(home) == [1, 1]
+
+
+def test_set_of_another_split_is_not_promoted_whichever_it_is(
+    home: Home, instance: dg.DagsterInstance, train: Callable[..., None]
+) -> None:
+    train(MARKS_FROM_HU, split_sha256="another")
+    told = _evaluate(home, instance)
+    words = (
+        "(lung-\\S+ v1 \\(\\w+\\)( and )?){2} learned under another split than the tables have now"
+    )
+    assert re.match(f"rejected: {words}", str(told["decision"]))
+    assert told["split/models_of_another_split"] == 2
+    assert _champions(home) == []
+    _evaluate(home, instance, force=True, reason="a demonstration")
+    # The champions were taught who decides: a sound set need not be better than they are.
+    train(25, split_sha256="today's")
+    told = _evaluate(home, instance)
+    assert re.match(f"rejected: {words}", str(told["decision"]))
+    assert told["split/models_of_another_split"] == 0
+    assert _champions(home) == [1, 1]
+    _evaluate(home, instance, force=True, reason="the champion was taught who decides")
+    train(MARKS_FROM_HU, split_sha256="today's")
+    assert _evaluate(home, instance)["promoted"] == 1
 
 
 def test_findings_of_other_models_decide_nothing(

@@ -108,6 +108,26 @@ def test_scorecard_page_says_what_the_difference_comes_to(
     assert f"All sizes: {sentence}" in scorecard_page(tmp_path, told, curve).text
 
 
+def test_scorecard_page_says_by_which_rule_nodules_were_labelled(tmp_path: Path) -> None:
+    card, curve = scored()
+    assert "by the rule" not in scorecard_page(tmp_path, card, curve).text
+    told = replace(card, provenance={"malignancy_rule": {"name": "mean", "version": 1}})
+    page = scorecard_page(tmp_path, told, curve)
+    assert "Malignant and benign by the rule mean (version 1)" in page.text
+
+
+@pytest.mark.parametrize(
+    ("provenance", "says"),
+    [({"excluded_marks": None}, True), ({"excluded_marks": 0}, False), ({}, False)],
+)
+def test_scorecard_page_says_when_there_was_no_list_of_excluded_marks(
+    tmp_path: Path, provenance: dict[str, object], says: bool
+) -> None:
+    card, curve = scored()
+    page = scorecard_page(tmp_path, replace(card, provenance=provenance), curve)
+    assert ("There was no annotations_excluded.csv" in page.text) == says
+
+
 def test_scorecard_page_of_an_old_record_shows_what_it_has(tmp_path: Path) -> None:
     card, curve = scored()
     old = MalignancyFigures(0.9, 0.8, 3, 4)
@@ -183,6 +203,25 @@ def test_scorecard_page_warns_of_a_patient_in_two_parts(tmp_path: Path) -> None:
     leaking = replace(card, split=replace(card.split, patients_in_two_parts=4))
     assert "worth nothing" in scorecard_page(tmp_path, leaking, curve).text
     assert "worth nothing" not in scorecard_page(tmp_path, card, curve).text
+
+
+@pytest.mark.parametrize(
+    ("splits", "said", "warns"),
+    [
+        ({}, "Models of another split not known", False),
+        ({"nodule": "the same"}, "Models of another split 0", False),
+        ({"nodule": "not known"}, "Models of another split not known: nodule", False),
+        ({"nodule": "another", "malignancy": "not known"}, "of another split nodule", True),
+    ],
+)
+def test_scorecard_page_warns_of_models_that_may_have_seen_who_is_scored(
+    tmp_path: Path, splits: dict[str, str], said: str, warns: bool
+) -> None:
+    card, curve = scored()
+    told = replace(card, split=replace(card.split, split_of_models=splits))
+    page = scorecard_page(tmp_path, told, curve)
+    assert said in page.text
+    assert ("worth nothing" in page.text) == warns
 
 
 def test_the_same_curve_is_drawn_as_the_same_text() -> None:

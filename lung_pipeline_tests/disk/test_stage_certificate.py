@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lung_pipeline.annotations.lidc_subset import make_lidc_reads
+from lung_pipeline.annotations.rules import rule_named
 from lung_pipeline.annotations.splits import TEST, TRAIN, FoldRule, Split, SplitRule
 from lung_pipeline.annotations.subset import (
     CANDIDATES,
@@ -22,6 +23,7 @@ from lung_pipeline.annotations.subset import (
 )
 from lung_pipeline.crops.certificate import LeakageCertificate
 from lung_pipeline.crops.certify import (
+    has_split_of,
     make_certificate,
     read_certificate,
     refuse_failed,
@@ -165,6 +167,46 @@ def test_hash_of_the_split_changes_with_a_part_and_not_with_candidates(own_home:
     assert make_certificate(own_home, BOTH).split_sha256 != first.split_sha256
 
 
+def test_split_a_model_was_taught_is_told_from_another(own_home: Home) -> None:
+    taught = make_certificate(own_home, BOTH)
+    assert has_split_of(own_home, ["subset0"], taught)
+    for subset in BOTH:
+        make_candidates(own_home, subset, SplitRule(seed=21))
+    assert has_split_of(own_home, ["subset0"], taught) is False
+
+
+def test_patients_that_are_named_later_are_another_split(own_home: Home) -> None:
+    named = own_home.raw / "LIDC-IDRI_MetaData.csv"
+    kept = named.read_text()
+    named.unlink()
+    for subset in BOTH:
+        _ingest(own_home, subset)
+    taught = make_certificate(own_home, BOTH)
+    assert has_split_of(own_home, BOTH, taught)
+    named.write_text(kept)
+    for subset in BOTH:
+        make_candidates(own_home, subset, RULE)
+    # The rule is the same, the patients are not.
+    assert has_split_of(own_home, BOTH, taught) is False
+
+
+def test_patient_who_is_tested_in_a_later_subset_is_another_split(own_home: Home) -> None:
+    for subset in BOTH:
+        _ingest(own_home, subset, FoldRule(1, validation=0))
+    taught = make_certificate(own_home, ["subset0"])
+    assert has_split_of(own_home, ["subset1"], taught)
+    learned = read_table(own_home.manifest(SERIES, "subset0"))["patient_id"].iloc[0]
+    tested = read_table(own_home.manifest(SERIES, "subset1")).assign(patient_id=learned)
+    _change(own_home, SERIES, "subset1", tested)
+    assert has_split_of(own_home, ["subset1"], taught) is False
+
+
+def test_split_of_subsets_that_are_gone_cannot_be_told(own_home: Home) -> None:
+    taught = make_certificate(own_home, BOTH)
+    own_home.manifest(SERIES, "subset1").unlink()
+    assert has_split_of(own_home, ["subset0"], taught) is None
+
+
 def test_patient_in_two_parts_fails_for_each_model(own_home: Home) -> None:
     series = read_table(own_home.manifest(SERIES, "subset0"))
     one = str(series.loc[series["part"] == TRAIN, "patient_id"].iloc[0])
@@ -227,6 +269,27 @@ def test_subset_divided_by_another_rule_fails(own_home: Home) -> None:
     make_candidates(own_home, "subset1", SplitRule(seed=20, train=0.69))
     make_crops(own_home, "subset1")
     assert "one rule for all subsets" in _failed(make_certificate(own_home, BOTH))
+
+
+def test_subset_labelled_by_another_rule_fails(own_home: Home) -> None:
+    make_candidates(own_home, "subset1", RULE, rule_named("mean"))
+    make_crops(own_home, "subset1")
+    certificate = make_certificate(own_home, BOTH)
+    assert _failed(certificate) == {"one malignancy rule for all subsets"}
+    assert "subset1 by {'name': 'mean'" in certificate.faults[0]
+
+
+def test_series_that_lies_in_two_subsets_fails(own_home: Home) -> None:
+    series = read_table(own_home.manifest(SERIES, "subset0"))
+    uid = str(series["series_uid"].iloc[0])
+    out = own_home.raw_subset("subset2")
+    out.mkdir()
+    for name in (f"{uid}.mhd", f"{uid}.raw"):
+        (out / name).hardlink_to(own_home.raw_subset("subset0") / name)
+    _ingest(own_home, "subset2")
+    certificate = make_certificate(own_home, [*BOTH, "subset2"])
+    assert _failed(certificate) == {"no series in two subsets"}
+    assert f"series {uid} lies in subset0 and subset2" in certificate.faults[0]
 
 
 def test_luna16_folds_put_the_test_fold_aside_and_are_certified(own_home: Home) -> None:

@@ -100,6 +100,7 @@ def test_nodules_series_and_findings_of_all_subsets_lie_side_by_side(home: Home)
     ]
     assert evaluation.models == MODELS
     assert evaluation.excluded is None
+    assert evaluation.num_excluded is None
 
 
 def test_series_without_findings_and_without_nodules_are_looked_at_too(home: Home) -> None:
@@ -122,8 +123,10 @@ def test_part_holds_its_own_patients_alone(home: Home) -> None:
 def test_excluded_marks_are_read_where_they_are_there(home: Home) -> None:
     text = "seriesuid,coordX,coordY,coordZ,diameter_mm\nb,5,0,0,-1\n"
     (home.raw / "annotations_excluded.csv").write_text(text)
-    counts = gather(home, ["subset0", "subset1"]).matched().counts
+    evaluation = gather(home, ["subset0", "subset1"])
+    counts = evaluation.matched().counts
     assert (counts["on_excluded"], counts["false_positives"]) == (1, 0)
+    assert [evaluation.of_part(part).num_excluded for part in ("test", "validation")] == [1, 0]
 
 
 def test_findings_of_different_models_are_not_scored_together(home: Home) -> None:
@@ -149,11 +152,11 @@ def test_findings_made_elsewhere_are_laid_beside_the_same_truth(home: Home) -> N
 
 def test_certificate_counts_patients_and_those_in_two_parts(home: Home) -> None:
     series = gather(home, ["subset0", "subset1"]).series
-    sound = split_certificate(home, series, "subset0")
+    sound = split_certificate(home, series, "subset0", {"nodule": "the same"})
     assert sound.rule == RULE
     assert sound.patients_per_part == {"train": 0, "validation": 1, "test": 2}
     assert sound.patients_in_two_parts == 0
-    one_patient = split_certificate(home, series.assign(patient_id="A"), "subset0")
+    one_patient = split_certificate(home, series.assign(patient_id="A"), "subset0", {})
     assert one_patient.patients_in_two_parts == 1
 
 
@@ -163,7 +166,6 @@ def _label_by(home: Home, subset: str, rule: object) -> None:
 
 
 def test_without_a_table_of_diagnoses_readers_are_not_judged(home: Home) -> None:
-    _label_by(home, "subset1", "another rule")
     assert gather(home, ["subset0", "subset1"]).readers() is None
 
 
@@ -196,12 +198,38 @@ def test_rule_of_the_labels_is_that_of_the_candidates(
     assert readers.rule == rule
 
 
-def test_labels_of_two_rules_are_not_judged_together(home: Home) -> None:
-    write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
+@pytest.mark.parametrize("with_diagnoses", [False, True])
+def test_labels_of_two_rules_are_not_judged_together(home: Home, with_diagnoses: bool) -> None:
+    if with_diagnoses:
+        write_xls(home.raw / DIAGNOSES_FILE, [HEADER, ("A", 2.0)])
     _label_by(home, "subset0", {"name": "mean", "version": 1})
     _label_by(home, "subset1", {"name": "mean", "version": 2})
     with pytest.raises(StoreError, match=r"candidates of 'subset1' and 'subset0'.*the same rule"):
         gather(home, ["subset0", "subset1"])
+    assert gather(home, ["subset1"]).malignancy_rule == {"name": "mean", "version": 2}
+
+
+def test_rule_of_a_subset_without_labels_does_not_matter(home: Home) -> None:
+    path = home.manifest(CANDIDATES, "subset1")
+    rule = {"split": RULE, "malignancy_rule": {"name": "mean"}}
+    write_table(read_table(path).assign(is_malignant=pd.NA).astype(COLUMNS), path, rule)
+    assert gather(home, ["subset0", "subset1"]).malignancy_rule == {"name": "not recorded"}
+    assert gather(home, ["subset1"]).malignancy_rule is None
+
+
+def test_patients_divided_by_two_rules_are_not_scored_together(home: Home) -> None:
+    path = home.manifest(SERIES, "subset1")
+    write_table(read_table(path), path, {"split": {**RULE, "seed": 21}})
+    with pytest.raises(StoreError, match=r"series of 'subset1' and 'subset0'.*the same rule"):
+        gather(home, ["subset0", "subset1"])
+
+
+def test_series_of_two_subsets_is_not_counted_twice(home: Home) -> None:
+    _write_subset(
+        home, "subset2", {"a": "validation"}, [_candidate("a", is_nodule=True)], [], MODELS
+    )
+    with pytest.raises(StoreError, match=r"got series a in subset0 and subset2.*out of one of"):
+        gather(home, ["subset0", "subset1", "subset2"])
 
 
 def test_damaged_table_of_diagnoses_is_refused_in_words(home: Home) -> None:

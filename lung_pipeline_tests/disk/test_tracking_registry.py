@@ -18,6 +18,7 @@ from lung_pipeline.tracking.registry import (
     fetch,
     find,
     find_in_use,
+    find_labelled,
     named,
     register,
     set_alias,
@@ -86,6 +87,19 @@ def test_version_is_found_again_as_it_was_registered(mlflow_home: Home, folder: 
     assert find(mlflow_home, "nodule", CHALLENGER) == made
     assert made.uri == "models:/lung-nodule/1"
     assert made.label == "lung-nodule v1 (0123456789ab)"
+
+
+def test_label_finds_its_version_also_when_its_alias_went_on(
+    mlflow_home: Home, folder: Path
+) -> None:
+    first, second = _register(mlflow_home, folder), _register(mlflow_home, folder)
+    found = find_labelled(mlflow_home, "nodule", first.label)
+    assert found is not None
+    assert (found.version, found.aliases) == (1, ())
+    assert find_labelled(mlflow_home, "nodule", second.label) == second
+    others = ("/a/folder", "lung-nodule v3 (0123456789ab)", "lung-nodule v1 (another)")
+    assert [find_labelled(mlflow_home, "nodule", other) for other in others] == [None] * 3
+    assert find_labelled(mlflow_home, "malignancy", first.label) is None
 
 
 def test_alias_that_nobody_has_finds_nothing(mlflow_home: Home, folder: Path) -> None:

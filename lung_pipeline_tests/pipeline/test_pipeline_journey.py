@@ -214,6 +214,8 @@ def test_the_scorecard_is_of_unseen_patients(
     card = json.loads(record.read_text())
     assert card["data"]["part"] == "test"
     assert card["split"]["patients_in_two_parts"] == 0
+    assert card["split"]["split_of_models"] == dict.fromkeys(card["models"], "the same")
+    assert card["provenance"]["malignancy_rule"]["name"] == "two-of-readers"
     assert set(card["models"]) == set(STEPS)
 
 

@@ -17,6 +17,7 @@ done about a verdict (``orchestration/promotion.py``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +117,15 @@ def judge_first() -> Verdict:
 def judge_same() -> Verdict:
     """The verdict on a set that is the champion already."""
     return Verdict(promoted=False, reasons=("the newest models are the champions already",))
+
+
+def judge_other_split(models: Sequence[str]) -> Verdict:
+    """The verdict where models, by their labels, were learned under another split than today's."""
+    why = (
+        f"{' and '.join(models)} learned under another split than the tables have now, so the "
+        "validation part may hold patients that were learned from: train again"
+    )
+    return Verdict(promoted=False, reasons=(why,))
 
 
 def force(by_rule: Verdict, reason: str) -> Verdict:

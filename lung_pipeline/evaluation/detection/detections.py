@@ -114,8 +114,8 @@ def read_series_list(path: Path) -> tuple[str, ...]:
     """The series that were looked at, one a line; the header ``seriesuid`` may stand on top.
 
     Raises:
-        AnnotationError: no file, no series, a line of more than one name, or a name that comes
-            twice, with its line.
+        AnnotationError: no file, no series, another header, a line of more than one name, or a name
+            that comes twice, with its line.
     """
     if not path.is_file():
         raise _refused_list(path, "no file", "the list of series must be there")
@@ -129,6 +129,10 @@ def read_series_list(path: Path) -> tuple[str, ...]:
             place = f"{path}, line {number}"
             if not _is_one_name(name):
                 raise _refused_list(place, ascii(name[:100]), "a line must be one series UID")
+            if number == 1 and not any(map(str.isdecimal, name)):
+                # Another column's name would be one scan more in the divisor of every rate.
+                rule = f"a first line without a digit is a header, which must be '{SERIES_HEADER}'"
+                raise _refused_list(place, ascii(name[:100]), rule)
             if name in lines:
                 found = f"{name} again, after line {lines[name]}"
                 raise _refused_list(place, found, "a series must stand in one line")

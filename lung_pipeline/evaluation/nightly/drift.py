@@ -18,15 +18,23 @@ from lung_pipeline.evaluation.nightly.revalidation import Baseline, TableState
 from lung_pipeline.evaluation.nightly.tolerances import Tolerances
 
 WEIGHTS, TABLE, INPUT, FINDINGS, FIGURE = "weights", "table", "input", "findings", "figure"
+CODE = "code"
 LIBRARY, DEVICE = "library", "device"
 """The kinds of drift; the last two only warn."""
 
+PACKAGE = "lung_pipeline"
+"""This package among the libraries: its version, or its commit."""
+
 _NO_TOLERANCE = "none"
 _NOTHING = "nothing"
-_UNJUDGED = ("readers/", "waterfall/", "false_positives/")
+_UNJUDGED = ("readers/", "waterfall/", "false_positives/", "split/models_of_another_split")
 """Figures that are not those of the models on the frozen part. The readers are held against the
-diagnoses of all parts. Where nodules were lost and what false positives lie on is recorded by
-``diagnose`` beside its findings; a night makes findings alone."""
+diagnoses of all parts; what models learned from is the other parts, which may change. Where nodules
+were lost and what false positives lie on is recorded by ``diagnose`` beside its findings; a night
+makes findings alone."""
+
+_THRESHOLD = "threshold"
+"""How the names of figures end that are probabilities, and judged as shares of themselves."""
 
 _QUANTILE_NAMES = dict(
     zip(QUANTILES, ("least", "lower quartile", "median", "upper quartile", "greatest"), strict=True)
@@ -38,7 +46,7 @@ class Drift:
     """One thing that changed."""
 
     kind: str
-    """What sort of thing: weights, table, input, findings, figure, library or device."""
+    """What sort of thing: weights, table, input, code, findings, figure, library or device."""
 
     what: str
     """Which one."""
@@ -74,22 +82,41 @@ def drift(
     (a later version of this package may measure more).
     """
     limits = tolerances or Tolerances()
+    effects = (*_findings(baseline, tonight, limits), *_figures(baseline, tonight, limits))
     return (
         *_files(baseline, tonight),
         *_tables(baseline, tonight),
         *_inputs(baseline.inputs, tonight.inputs, limits),
-        *_findings(baseline, tonight, limits),
-        *_figures(baseline, tonight, limits),
+        *(_package(baseline, tonight) if effects else ()),
+        *effects,
         *_words(LIBRARY, baseline.libraries, tonight.libraries),
         *_words(DEVICE, baseline.computed_on, tonight.computed_on),
     )
 
 
-def figures_tolerance(baseline: Baseline, tonight: Baseline, limits: Tolerances) -> float:
-    """The tight one where both were computed by the same code on the same CPU."""
-    same = (baseline.libraries, baseline.computed_on) == (tonight.libraries, tonight.computed_on)
-    is_cpu = tonight.computed_on.get("device") == "cpu"
-    return limits.figures if same and is_cpu else limits.figures_elsewhere
+def is_computed_alike(baseline: Baseline, tonight: Baseline) -> bool:
+    """Whether both were computed with the same libraries on the same CPU, so to the last digits.
+
+    Another version of this package is no excuse: a night is there to find what it changed.
+    """
+    was, now = (_other_libraries(one) for one in (baseline, tonight))
+    same = (was, baseline.computed_on) == (now, tonight.computed_on)
+    return same and tonight.computed_on.get("device") == "cpu"
+
+
+def _other_libraries(of: Baseline) -> dict[str, str]:
+    return {name: version for name, version in of.libraries.items() if name != PACKAGE}
+
+
+def _package(baseline: Baseline, tonight: Baseline) -> Iterator[Drift]:
+    """That this package is another, where findings or figures moved: it may be the cause."""
+    was, now = (one.libraries.get(PACKAGE, _NOTHING) for one in (baseline, tonight))
+    if was != now:
+        sentence = (
+            f"This package is {now} instead of {was}: where it was meant to change what follows, "
+            "run `revalidate` with a reason in `renew_baseline`."
+        )
+        yield Drift(CODE, PACKAGE, was, now, _NO_TOLERANCE, sentence)
 
 
 def _files(baseline: Baseline, tonight: Baseline) -> Iterator[Drift]:
@@ -184,17 +211,30 @@ def _findings(baseline: Baseline, tonight: Baseline, limits: Tolerances) -> Iter
 def _figures(baseline: Baseline, tonight: Baseline, limits: Tolerances) -> Iterator[Drift]:
     if not tonight.figures:
         return
-    tolerance = figures_tolerance(baseline, tonight, limits)
+    is_alike = is_computed_alike(baseline, tonight)
     for name, was in baseline.figures.items():
         if name.startswith(_UNJUDGED):
             continue
         now = tonight.figures.get(name)
+        tolerance, scale = _tolerance(name, limits, is_alike), _scale(name, was)
         if now is None:
             said = f"{name} cannot be measured any more; it was {was:.6g}."
             yield Drift(FIGURE, name, f"{was:.9g}", _NOTHING, f"{tolerance:g}", said)
-        elif now != was and not abs(now - was) <= tolerance * max(1.0, abs(was)):
+        elif now != was and not abs(now - was) <= tolerance * scale:
             said = f"{name} is {now:.6g} instead of {was:.6g}; it may differ by {tolerance:g}."
             yield _drift(FIGURE, name, was, now, tolerance, said)
+
+
+def _tolerance(name: str, limits: Tolerances, is_alike: bool) -> float:
+    if is_alike:
+        return limits.figures
+    is_threshold = name.endswith(_THRESHOLD)
+    return limits.thresholds_elsewhere if is_threshold else limits.figures_elsewhere
+
+
+def _scale(name: str, was: float) -> float:
+    """What a tolerance is a share of: 1, or a count, or a threshold, which may be .0004."""
+    return abs(was) if name.endswith(_THRESHOLD) else max(1.0, abs(was))
 
 
 def _words(kind: str, was: dict[str, str], now: dict[str, str]) -> Iterator[Drift]:

@@ -23,7 +23,7 @@ from lung_pipeline.tracking.names import SCORING
 GROUP = "evaluation"
 
 
-@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="3", deps=[findings, candidates])
+@dg.asset(group_name=GROUP, kinds={"mlflow"}, code_version="4", deps=[findings, candidates])
 @discreet
 @reads_all
 def scorecard(
@@ -42,7 +42,11 @@ def scorecard(
         scored.fingerprint,
         card.metrics(),
         paths={"page": folder / "scorecard.html", "record": folder / "scorecard.json"},
-        texts={"operating_point": card.detection.how_chosen, **card.models},
+        texts={
+            "operating_point": card.detection.how_chosen,
+            **{f"split_of_{step}": split for step, split in card.split.split_of_models.items()},
+            **card.models,
+        },
         more=scorecard_metadata(scored),
     )
 

@@ -35,7 +35,7 @@ from lung_pipeline.tracking.names import MALIGNANCY, NODULE, SEGMENTATION
 GROUP = "models"
 
 
-@dg.asset(group_name=GROUP, kinds={"file"}, code_version="1", deps=[candidates, crops])
+@dg.asset(group_name=GROUP, kinds={"file"}, code_version="2", deps=[candidates, crops])
 @discreet
 @reads_data
 def leakage_certificate(

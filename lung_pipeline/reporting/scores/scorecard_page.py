@@ -8,7 +8,7 @@ drawing the curve (``plots.py``).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from lung_pipeline.evaluation.detection.froc import Froc
 from lung_pipeline.evaluation.ranking.malignancy import MalignancyFigures
 from lung_pipeline.evaluation.readers import ReadersFigures
 from lung_pipeline.evaluation.scorecard import Scorecard
+from lung_pipeline.evaluation.split_certificate import UNKNOWN_SPLIT, SplitCertificate
 from lung_pipeline.learning.resampling import Estimate
 from lung_pipeline.reporting.pages import write_page
 from lung_pipeline.reporting.scores.plots import froc_svg, rate_in_words, svg_data_uri
@@ -46,16 +47,32 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         threshold=_figure(detection.threshold, digits=4),
         auc=_figure(malignancy.auc),
         auc_of_diameter=_figure(malignancy.auc_of_diameter),
+        # A record that does not say is of an earlier version.
+        has_no_marks=scorecard.provenance.get("excluded_marks", "not recorded") is None,
         ruler=_ruler(scorecard),
+        labelled_by=" ".join(
+            _rule(scorecard.provenance.get("malignancy_rule") or {"name": ""})
+        ).strip(),
         rates=[(rate_in_words(rate), _figure(value)) for rate, value in detection.froc],
         provenance=json.dumps(scorecard.provenance, indent=2, ensure_ascii=False, default=str),
         split_rule=json.dumps(scorecard.split.rule, ensure_ascii=False, default=str),
+        models_of_another_split=_models_of_another_split(scorecard.split),
         readers=None if scorecard.readers is None else _readers(scorecard.readers),
         details=None if scorecard.details is None else details_on_page(scorecard.details),
         notice=RESEARCH_ONLY,
         plot_light=svg_data_uri(froc_svg(froc, point, dark=False)),
         plot_dark=svg_data_uri(froc_svg(froc, point, dark=True)),
     )
+
+
+def _models_of_another_split(split: SplitCertificate) -> str:
+    """Which models may have seen who is scored: their steps, or how many, or that it is unknown."""
+    if split.models_of_another_split:
+        return ", ".join(split.models_of_another_split)
+    if split.num_models_of_another_split is not None:
+        return str(split.num_models_of_another_split)
+    unknown = ", ".join(split.models_of_unknown_split)
+    return f"{UNKNOWN_SPLIT}: {unknown}" if unknown else UNKNOWN_SPLIT
 
 
 def _ruler(scorecard: Scorecard) -> dict[str, Any]:
@@ -99,16 +116,22 @@ def _verdict(figures: MalignancyFigures) -> str:
 
 def _readers(readers: ReadersFigures) -> dict[str, Any]:
     """What the section on the readers' rule shows: the rule and each figure in words."""
-    settings = [f"{key} {value}" for key, value in readers.rule.items() if key != "name"]
+    name, settings = _rule(readers.rule)
     shares = {"Sensitivity": readers.sensitivity, "Specificity": readers.specificity}
     rows = [(name, _share(one.value), _between(one, _share)) for name, one in shares.items()]
     auc = readers.auc_of_mean_rating
     return {
         "figures": readers,
-        "rule": readers.rule.get("name", "not recorded"),
-        "settings": f"({', '.join(settings)})" if settings else "",
+        "rule": name,
+        "settings": settings,
         "rows": [*rows, ("AUC of the mean rating", _figure(auc.value), _between(auc, _figure))],
     }
+
+
+def _rule(rule: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of a rule for malignancy, and its settings in brackets."""
+    settings = [f"{key} {value}" for key, value in rule.items() if key != "name"]
+    return rule.get("name", "not recorded"), f"({', '.join(settings)})" if settings else ""
 
 
 def _between(estimate: Estimate, in_words: Callable[[float | None], str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lung_pipeline.annotations import balance
 from lung_pipeline.annotations.balance import Share, shares_of_parts
 from lung_pipeline.annotations.splits import PARTS
 
@@ -116,3 +117,12 @@ def test_sound_splits_are_hardly_ever_warned_of() -> None:
         shares = shares_of_parts(_nodules(rows), permutations=1_000)
         warned += any(one.is_off for one in shares)
     assert warned < 6
+
+
+def test_figures_do_not_depend_on_how_many_dealings_are_made_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodules = _one_each({"train": (9, 30), "validation": (3, 7), "test": (8, 6)})
+    together = shares_of_parts(nodules, permutations=500)
+    monkeypatch.setattr(balance, "_PARTS_AT_ONCE", 7 * len(nodules))
+    assert shares_of_parts(nodules, permutations=500) == together

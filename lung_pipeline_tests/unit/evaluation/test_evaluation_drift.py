@@ -130,6 +130,34 @@ def test_elsewhere_a_figure_may_move_by_two_nodules_of_a_hundred(fields: dict[st
     assert (moved.is_failure, warning.is_failure) == (True, False)
 
 
+def test_another_commit_of_this_package_loosens_nothing_and_is_told_as_the_cause() -> None:
+    newer = {"libraries": {"torch": "2.13.0", "lung_pipeline": "ffffff"}}
+    (warning,) = drift(BASELINE, _changed(**newer))
+    assert not warning.is_failure
+    package, moved, warning = drift(BASELINE, _with_figure("detection/cpm", 0.841, **newer))
+    assert package.sentence == (
+        "This package is ffffff instead of 0a1b2c: where it was meant to change what follows, run "
+        "`revalidate` with a reason in `renew_baseline`."
+    )
+    assert moved.sentence == "detection/cpm is 0.841 instead of 0.842; it may differ by 1e-06."
+    assert [one.is_failure for one in (package, moved, warning)] == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["detection/threshold", "operating_point/nodule_threshold"])
+def test_threshold_is_judged_as_a_share_of_itself(name: str) -> None:
+    baseline = replace(BASELINE, figures={name: 3.8e-4})
+    elsewhere = {"computed_on": {"device": "cpu", "threads": "8"}}
+
+    def number_of_failures(threshold: float, **fields: Any) -> int:
+        found = drift(baseline, _changed(figures={name: threshold}, **fields))
+        return sum(one.is_failure for one in found)
+
+    assert number_of_failures(4.5e-4, **elsewhere) == 0
+    assert number_of_failures(4.6e-4, **elsewhere) == 1
+    assert number_of_failures(3.8e-4 * (1 + 5e-7)) == 0
+    assert number_of_failures(3.81e-4) == 1
+
+
 def test_a_gpu_is_never_held_to_the_last_digits() -> None:
     card = {"device": "cuda", "card": "a card"}
     on_card = replace(BASELINE, computed_on=card)
@@ -230,7 +258,7 @@ def test_causes_stand_before_effects() -> None:
         libraries={},
     )
     kinds = [one.kind for one in drift(BASELINE, tonight)]
-    assert kinds == ["table", "findings", "figure", "library", "library"]
+    assert kinds == ["table", "code", "findings", "figure", "library", "library"]
 
 
 def test_tolerances_are_settings() -> None:

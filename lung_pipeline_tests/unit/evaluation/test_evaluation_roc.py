@@ -229,3 +229,18 @@ def test_without_a_model_only_the_diameter_is_ranked() -> None:
         "average_precision_of_diameter_low",
         "average_precision_of_diameter_high",
     }
+
+
+@pytest.mark.parametrize(("num_positive", "num_negative"), [(4, 9), (7, 13)])
+def test_perfect_ranking_has_no_interval_of_rounding_errors(
+    num_positive: int, num_negative: int
+) -> None:
+    truth = np.arange(num_positive + num_negative) < num_positive
+    scores = np.where(truth, 0.9, 0.1) + np.linspace(0, 0.05, len(truth))
+    otherwise = np.where(truth, 0.9, 0.1) + np.linspace(0.05, 0, len(truth))
+    patients = np.arange(len(truth))
+    found = ranking_figures(truth, scores, patients, np.random.default_rng(20))
+    assert found.roc_auc == Estimate(1.0, None, None)
+    assert found.average_precision == Estimate(pytest.approx(1.0), None, None)
+    less = ranking_difference(truth, scores, otherwise, patients, np.random.default_rng(20))
+    assert less.average_precision == Estimate(pytest.approx(0.0), None, None)

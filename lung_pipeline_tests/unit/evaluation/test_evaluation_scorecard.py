@@ -72,7 +72,9 @@ def scorecard(num_nodules: int = 2, readers: ReadersFigures | None = None) -> Sc
         how_chosen="highest sensitivity at no more than 4 false positives a scan",
         malignancy=malignancy_figures(RANKED),
         malignancy_6_to_20_mm=malignancy_figures(RANKED.within(*RANGE_MM)),
-        split=SplitCertificate({"kind": "hash", "seed": 7}, {"train": 5, "test": 2}, 0),
+        split=SplitCertificate(
+            {"kind": "hash", "seed": 7}, {"train": 5, "test": 2}, 0, {"nodule": "the same"}
+        ),
         provenance={"code": "0.1.0"},
         made_at="2026-01-02T03:04:05Z",
         readers=readers,
@@ -90,6 +92,31 @@ def test_a_record_from_before_the_readers_is_still_read() -> None:
     record = card.as_json()
     del record["readers"]
     assert Scorecard.from_json(record) == card
+
+
+def test_a_record_from_before_models_said_their_split_is_still_read() -> None:
+    record = scorecard().as_json()
+    del record["split"]["split_of_models"]
+    card = Scorecard.from_json(record)
+    assert card.split.num_models_of_another_split is None
+    assert "split/models_of_another_split" not in card.metrics()
+
+
+@pytest.mark.parametrize(
+    ("splits", "number"),
+    [
+        ([], None),
+        (["the same", "the same"], 0),
+        (["the same", "not known"], None),
+        (["another", "not known"], 1),
+        (["another", "another"], 2),
+    ],
+)
+def test_models_of_another_split_are_counted_where_that_is_known(
+    splits: list[str], number: int | None
+) -> None:
+    split = SplitCertificate({}, {}, 0, dict(zip(("segmentation", "nodule"), splits, strict=False)))
+    assert split.num_models_of_another_split == number
 
 
 def test_a_record_from_before_the_ruler_is_still_read() -> None:

@@ -26,7 +26,7 @@ from lung_pipeline.learning.ranking import (
     roc_auc,
     ruler_metrics,
 )
-from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate
+from lung_pipeline.learning.resampling import NOT_MEASURED, Estimate, draws_of_patients
 
 MALIGNANT = np.array([True, True, False, False, False])
 MODEL = np.array([0.9, 0.4, 0.5, 0.2, 0.1])
@@ -162,3 +162,16 @@ def test_number_of_draws_is_as_asked() -> None:
     told = auc_difference(MALIGNANT, MODEL, DIAMETER_MM, PATIENTS, _rng(), 150)
     assert told.low is not None
     assert auc_difference(MALIGNANT, MODEL, DIAMETER_MM, PATIENTS, _rng(), 1).low is None
+
+
+def test_draws_of_many_rows_are_the_same_in_less_memory() -> None:
+    num_rows, num_patients = 50_000, 50
+    patients = np.arange(num_rows) % num_patients
+    is_positive = patients < 20
+    at_once = list(draws_of_patients(is_positive, patients, _rng(3), 130))
+    assert max(times.size for times in at_once) <= 4_000_000
+    # The rows are drawn with their patients, so a row a patient tells it all.
+    few = draws_of_patients(is_positive[:num_patients], patients[:num_patients], _rng(3), 130)
+    expected = np.concatenate(list(few))
+    assert expected.shape == (130, num_patients)
+    assert np.array_equal(np.concatenate([times[:, :num_patients] for times in at_once]), expected)
