@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,6 +39,9 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -140,17 +143,21 @@ def _wait_for(port: int, nginx: subprocess.Popen[bytes], said: Path) -> None:
 
 
 def _ask(
-    proxy: Proxy, host: str, who: str = "", path: str = "/", origin: str = ""
+    proxy: Proxy,
+    host: str,
+    who: str = "",
+    path: str = "/",
+    *,
+    method: str = "GET",
+    sent: Mapping[str, str] | None = None,
 ) -> tuple[int, str, http.client.HTTPMessage]:
     trusted = ssl.create_default_context(cafile=str(proxy.certificate))
     connection = http.client.HTTPSConnection("localhost", proxy.port, context=trusted, timeout=30)
-    headers = {"Host": host}
+    headers = {"Host": host, **(sent or {})}
     if who:
         password = base64.b64encode(f"{who}:{who}-password".encode()).decode()
         headers["Authorization"] = f"Basic {password}"
-    if origin:
-        headers["Origin"] = origin
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     body = answer.read().decode()
     connection.close()
@@ -185,13 +192,59 @@ def test_the_server_is_told_the_name_and_not_the_password(proxy: Proxy) -> None:
 
 def test_a_page_elsewhere_cannot_use_a_persons_password(proxy: Proxy) -> None:
     def status(origin: str) -> int:
-        return _ask(proxy, "dagster.x.org", "ada", origin=origin)[0]
+        return _ask(proxy, "dagster.x.org", "ada", sent={"Origin": origin})[0]
 
     assert status("https://dagster.x.org") == 200
     assert status("https://dagster.x.org:8443") == 200
     for foreign in ("https://evil.org", "http://dagster.x.org", "https://dagster.x.org.evil.org"):
         assert status(foreign) == 403
     assert status("null") == 403
+
+
+MUTATION = "/graphql?query=mutation%7BterminateRun(runId:%22a%22)%7B__typename%7D%7D"
+
+
+@pytest.mark.parametrize(("host", "who"), [("dagster.x.org", "ada"), ("look.x.org", "bob")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        MUTATION,
+        MUTATION.replace("query", "q%75ery"),
+        MUTATION.replace("?", "?a=b&"),
+        MUTATION.replace("/graphql", "/%67raphql"),
+    ],
+)
+def test_a_picture_elsewhere_cannot_change_anything(
+    proxy: Proxy, host: str, who: str, path: str
+) -> None:
+    """A browser asks for a picture without an Origin, and an older one without Sec-Fetch-Site."""
+    assert _ask(proxy, host, who, path)[0] == 403
+    assert _ask(proxy, host, who, path, sent={"Sec-Fetch-Site": "same-origin"})[0] == 403
+
+
+@pytest.mark.parametrize("host", ["dagster.x.org", "mlflow.x.org"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_elsewhere_may_link_here_and_fetch_nothing(
+    proxy: Proxy, host: str, site: str
+) -> None:
+    def status(mode: str) -> int:
+        sent = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+        return _ask(proxy, host, "ada", "/server_info", sent=sent)[0]
+
+    assert status("navigate") == 200
+    assert {status("no-cors"), status("cors"), status("websocket")} == {403}
+
+
+def test_dagsters_own_page_can_ask_and_be_told(proxy: Proxy) -> None:
+    own = {"Origin": "https://dagster.x.org:8443", "Sec-Fetch-Site": "same-origin"}
+    asked = _ask(proxy, "dagster.x.org", "ada", "/graphql?op=Runs", method="POST", sent=own)
+    assert asked[0] == 200
+    socket_asked = {**own, "Upgrade": "websocket", "Connection": "Upgrade"}
+    status, body, _ = _ask(proxy, "dagster.x.org", "ada", "/graphql", sent=socket_asked)
+    assert status == 200
+    assert "Upgrade: websocket" in body
+    # A client without a browser has the password itself.
+    assert _ask(proxy, "dagster.x.org", "ada", "/graphql", method="POST")[0] == 200
 
 
 def test_another_name_gets_nothing_but_whether_the_proxy_is_well(proxy: Proxy) -> None:
