@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import shutil
 import socket
@@ -17,7 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from infra_files import INFRA
+from mlflow.server.fastapi_security import init_fastapi_security
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,13 +59,19 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """The port of nginx with the repository's configuration, its paths those of this test."""
-    folder = tmp_path_factory.mktemp("proxy")
-    servers = [_server(name) for name in UPSTREAMS]
-    lines = [
-        f"upstream {name} {{ server 127.0.0.1:{server.server_port}; }}"
-        for name, server in zip(UPSTREAMS, servers, strict=True)
-    ]
+    """nginx with the repository's configuration, its paths those of this test."""
+    servers = {name: _server(name) for name in UPSTREAMS}
+    ports = {name: server.server_port for name, server in servers.items()}
+    with _nginx(tmp_path_factory.mktemp("proxy"), ports) as made:
+        yield made
+    for server in servers.values():
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _nginx(folder: Path, ports: Mapping[str, int]) -> Iterator[Proxy]:
+    lines = [f"upstream {name} {{ server 127.0.0.1:{at}; }}" for name, at in ports.items()]
     (folder / "upstreams.conf").write_text("\n".join(lines))
     _write_secrets(folder)
     port = _free_port()
@@ -84,9 +94,6 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     finally:
         nginx.terminate()
         nginx.wait()
-        for server in servers:
-            server.shutdown()
-            server.server_close()
 
 
 def _server(name: str) -> ThreadingHTTPServer:
@@ -94,6 +101,25 @@ def _server(name: str) -> ThreadingHTTPServer:
     server.name = name  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+@pytest.fixture
+def mlflow_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The proxy before MLflow's own guard of hosts and origins, set as compose sets it."""
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow:5000,localhost:5000,mlflow.x.org")
+    app = FastAPI()
+    app.add_api_route("/ajax-api/2.0/mlflow/runs/search", lambda: {"runs": []}, methods=["POST"])
+    init_fastapi_security(app)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        with _nginx(tmp_path, dict.fromkeys(UPSTREAMS, listening.getsockname()[1])) as made:
+            yield made
+        server.should_exit = True
+        thread.join(60)
 
 
 def _write_secrets(folder: Path) -> None:
@@ -245,6 +271,16 @@ def test_dagsters_own_page_can_ask_and_be_told(proxy: Proxy) -> None:
     assert "Upgrade: websocket" in body
     # A client without a browser has the password itself.
     assert _ask(proxy, "dagster.x.org", "ada", "/graphql", method="POST")[0] == 200
+
+
+def test_mlflows_own_page_is_answered_and_another_is_not(mlflow_proxy: Proxy) -> None:
+    def status(origin: str) -> int:
+        path, sent = "/ajax-api/2.0/mlflow/runs/search", {"Origin": origin}
+        return _ask(mlflow_proxy, "mlflow.x.org", "ada", path, method="POST", sent=sent)[0]
+
+    assert status("https://mlflow.x.org") == 200
+    assert status("https://mlflow.x.org:8443") == 200
+    assert status("https://evil.org") == 403
 
 
 def test_another_name_gets_nothing_but_whether_the_proxy_is_well(proxy: Proxy) -> None:
