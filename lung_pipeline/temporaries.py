@@ -4,7 +4,9 @@
 A name says which process writes there: ``.<final>.<place>-<pid>-<random>.tmp``. So what a killed
 process left is told at once, and what a living one writes is never touched. Of a process elsewhere
 (another machine, another container, an earlier version of this module) nothing can be known; what
-it wrote counts as left when nothing in it changed for a day.
+it wrote counts as left when nothing in it changed for a day. So does what a living process of that
+number did not write, being younger than the file: the time of the file is the file server's, whose
+clock may be behind.
 
 A folder that steps aside for a new one is called ``.old`` for that moment. Where its final name is
 absent it is the only whole one, and goes back.
@@ -14,6 +16,7 @@ Belongs here: the names, and what they tell. Does not belong here: the rename (`
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -28,7 +31,8 @@ WRITTEN, ASIDE = "tmp", "old"
 """What is being written; what stands aside while its successor takes its name."""
 
 UNCHANGED_S = 24 * 3600.0
-"""What a process elsewhere wrote is left over after this time without a change."""
+"""After this time without a change is left over what a process elsewhere wrote, or perhaps another
+one of its number."""
 
 _NAME = re.compile(
     r"\.(?P<final>.+)\.(?:(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-)?[0-9a-f]{8}\."
@@ -71,10 +75,10 @@ def leftover_at(path: Path, now: float | None = None) -> Leftover | None:
     except FileNotFoundError:
         # Finished while we looked.
         return None
+    is_left = (time.time() if now is None else now) - changed_at > UNCHANGED_S
     if parts["place"] == place():
-        is_left = not lives(int(parts["pid"]), changed_at)
-    else:
-        is_left = (time.time() if now is None else now) - changed_at > UNCHANGED_S
+        pid = int(parts["pid"])
+        is_left = not lives(pid, math.inf) or (is_left and not lives(pid, changed_at))
     return Leftover(path, path.with_name(parts["final"]), changed_at) if is_left else None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import HOME_VARIABLE, Home
+from lung_pipeline.orchestration import guarded_dagster
 from lung_pipeline.orchestration.launch import BARE_SETTINGS, dagster_folder, open_instance
 from lung_pipeline.orchestration.server_processes import (
     Server,
@@ -67,7 +68,7 @@ def servers_of(home: Home, dagster_port: int, mlflow_port: int) -> list[Server]:
         Server("daemon", (str(folder / "dagster-daemon"), "run", *workspace)),
         Server(
             "Dagster",
-            (str(folder / "dagster-webserver"), *workspace, *listen),
+            (sys.executable, "-m", guarded_dagster.__name__, *workspace, *listen),
             dagster_page,
             f"{dagster_page}/server_info",
         ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lung_pipeline.errors import LostStoreError
 from lung_pipeline.remote.places import store_of
 
 
@@ -75,6 +76,22 @@ def put_file(local: Path, path: Path) -> None:
     """Copy a local file to one object; the store shows the whole of it or none."""
     store, name = store_of(path)
     store.put_file(str(local), name)
+
+
+def put_first(local: Path, path: Path) -> None:
+    """Copy a local file to one object, unless there is one by now.
+
+    A store that knows no condition on a put (AWS has it since 2024) may keep the last of several
+    that come at once.
+    """
+    store, name = store_of(path)
+    try:
+        store.put_file(str(local), name, mode="create")
+    except (FileExistsError, LostStoreError):
+        # Not every store says in the same words that there is one, or that it knows no condition;
+        # one that is lost says so again.
+        if not path.is_file():
+            put_file(local, path)
 
 
 def delete(path: Path, names: Iterable[str]) -> None:

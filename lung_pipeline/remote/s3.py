@@ -140,7 +140,7 @@ def _told(place: str) -> Iterator[None]:
         if said.get("Error", {}).get("Code") == "NoSuchBucket":
             raise _lost(place, "no such bucket") from error
         raise
-    except IsADirectoryError:
+    except (IsADirectoryError, FileExistsError):
         raise
     except NoCredentialsError as error:
         raise _lost(place, "no credentials") from error

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING
 
 from lung_pipeline.errors import SettingError
 from lung_pipeline.home import Home
-from lung_pipeline.tracking.database import made_ready_alone, refuse_silent
+from lung_pipeline.tracking.database import (
+    answering,
+    made_ready_alone,
+    refuse_silent,
+    refuse_unknown,
+)
 from lung_pipeline.writing import written_whole
 
 if TYPE_CHECKING:
@@ -49,8 +54,11 @@ def connect(home: Home) -> MlflowClient:
 
     Raises:
         ServiceError: the database or server that the environment names does not answer.
-        SettingError: a database whose driver is not installed.
+        SettingError: another address than one of these, or a driver that is not installed.
+        StoreError: a file that is no database.
     """
+    uri = tracking_uri(home)
+    refuse_unknown(uri, URI_VARIABLE)
     # Set before MLflow is imported, which asks for it then. No word of a hospital leaves it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -58,7 +66,6 @@ def connect(home: Home) -> MlflowClient:
     from mlflow import MlflowClient
 
     _hush()
-    uri = tracking_uri(home)
     if uri.startswith("sqlite:"):
         return _sqlite_client(home, uri)
     if uri.startswith("postgresql"):
@@ -114,8 +121,9 @@ def _sqlite_client(home: Home, uri: str) -> MlflowClient:
             # A kill between two changes of its tables would leave a file that no MLflow opens.
             with written_whole(database) as making:
                 MlflowClient(f"sqlite:///{making}").search_experiments(max_results=1)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
+        with answering(uri, URI_VARIABLE):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
     return client
 
 

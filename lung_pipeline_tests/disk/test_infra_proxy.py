@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import shutil
 import socket
@@ -11,13 +12,16 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from infra_files import INFRA
+from mlflow.server.fastapi_security import init_fastapi_security
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,6 +44,9 @@ class _Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -52,13 +59,19 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """The port of nginx with the repository's configuration, its paths those of this test."""
-    folder = tmp_path_factory.mktemp("proxy")
-    servers = [_server(name) for name in UPSTREAMS]
-    lines = [
-        f"upstream {name} {{ server 127.0.0.1:{server.server_port}; }}"
-        for name, server in zip(UPSTREAMS, servers, strict=True)
-    ]
+    """nginx with the repository's configuration, its paths those of this test."""
+    servers = {name: _server(name) for name in UPSTREAMS}
+    ports = {name: server.server_port for name, server in servers.items()}
+    with _nginx(tmp_path_factory.mktemp("proxy"), ports) as made:
+        yield made
+    for server in servers.values():
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _nginx(folder: Path, ports: Mapping[str, int]) -> Iterator[Proxy]:
+    lines = [f"upstream {name} {{ server 127.0.0.1:{at}; }}" for name, at in ports.items()]
     (folder / "upstreams.conf").write_text("\n".join(lines))
     _write_secrets(folder)
     port = _free_port()
@@ -81,9 +94,6 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     finally:
         nginx.terminate()
         nginx.wait()
-        for server in servers:
-            server.shutdown()
-            server.server_close()
 
 
 def _server(name: str) -> ThreadingHTTPServer:
@@ -91,6 +101,25 @@ def _server(name: str) -> ThreadingHTTPServer:
     server.name = name  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+@pytest.fixture
+def mlflow_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The proxy before MLflow's own guard of hosts and origins, set as compose sets it."""
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow:5000,localhost:5000,mlflow.x.org")
+    app = FastAPI()
+    app.add_api_route("/ajax-api/2.0/mlflow/runs/search", lambda: {"runs": []}, methods=["POST"])
+    init_fastapi_security(app)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        with _nginx(tmp_path, dict.fromkeys(UPSTREAMS, listening.getsockname()[1])) as made:
+            yield made
+        server.should_exit = True
+        thread.join(60)
 
 
 def _write_secrets(folder: Path) -> None:
@@ -140,17 +169,21 @@ def _wait_for(port: int, nginx: subprocess.Popen[bytes], said: Path) -> None:
 
 
 def _ask(
-    proxy: Proxy, host: str, who: str = "", path: str = "/", origin: str = ""
+    proxy: Proxy,
+    host: str,
+    who: str = "",
+    path: str = "/",
+    *,
+    method: str = "GET",
+    sent: Mapping[str, str] | None = None,
 ) -> tuple[int, str, http.client.HTTPMessage]:
     trusted = ssl.create_default_context(cafile=str(proxy.certificate))
     connection = http.client.HTTPSConnection("localhost", proxy.port, context=trusted, timeout=30)
-    headers = {"Host": host}
+    headers = {"Host": host, **(sent or {})}
     if who:
         password = base64.b64encode(f"{who}:{who}-password".encode()).decode()
         headers["Authorization"] = f"Basic {password}"
-    if origin:
-        headers["Origin"] = origin
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     body = answer.read().decode()
     connection.close()
@@ -185,13 +218,69 @@ def test_the_server_is_told_the_name_and_not_the_password(proxy: Proxy) -> None:
 
 def test_a_page_elsewhere_cannot_use_a_persons_password(proxy: Proxy) -> None:
     def status(origin: str) -> int:
-        return _ask(proxy, "dagster.x.org", "ada", origin=origin)[0]
+        return _ask(proxy, "dagster.x.org", "ada", sent={"Origin": origin})[0]
 
     assert status("https://dagster.x.org") == 200
     assert status("https://dagster.x.org:8443") == 200
     for foreign in ("https://evil.org", "http://dagster.x.org", "https://dagster.x.org.evil.org"):
         assert status(foreign) == 403
     assert status("null") == 403
+
+
+MUTATION = "/graphql?query=mutation%7BterminateRun(runId:%22a%22)%7B__typename%7D%7D"
+
+
+@pytest.mark.parametrize(("host", "who"), [("dagster.x.org", "ada"), ("look.x.org", "bob")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        MUTATION,
+        MUTATION.replace("query", "q%75ery"),
+        MUTATION.replace("?", "?a=b&"),
+        MUTATION.replace("/graphql", "/%67raphql"),
+    ],
+)
+def test_a_picture_elsewhere_cannot_change_anything(
+    proxy: Proxy, host: str, who: str, path: str
+) -> None:
+    """A browser asks for a picture without an Origin, and an older one without Sec-Fetch-Site."""
+    assert _ask(proxy, host, who, path)[0] == 403
+    assert _ask(proxy, host, who, path, sent={"Sec-Fetch-Site": "same-origin"})[0] == 403
+
+
+@pytest.mark.parametrize("host", ["dagster.x.org", "mlflow.x.org"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_elsewhere_may_link_here_and_fetch_nothing(
+    proxy: Proxy, host: str, site: str
+) -> None:
+    def status(mode: str) -> int:
+        sent = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+        return _ask(proxy, host, "ada", "/server_info", sent=sent)[0]
+
+    assert status("navigate") == 200
+    assert {status("no-cors"), status("cors"), status("websocket")} == {403}
+
+
+def test_dagsters_own_page_can_ask_and_be_told(proxy: Proxy) -> None:
+    own = {"Origin": "https://dagster.x.org:8443", "Sec-Fetch-Site": "same-origin"}
+    asked = _ask(proxy, "dagster.x.org", "ada", "/graphql?op=Runs", method="POST", sent=own)
+    assert asked[0] == 200
+    socket_asked = {**own, "Upgrade": "websocket", "Connection": "Upgrade"}
+    status, body, _ = _ask(proxy, "dagster.x.org", "ada", "/graphql", sent=socket_asked)
+    assert status == 200
+    assert "Upgrade: websocket" in body
+    # A client without a browser has the password itself.
+    assert _ask(proxy, "dagster.x.org", "ada", "/graphql", method="POST")[0] == 200
+
+
+def test_mlflows_own_page_is_answered_and_another_is_not(mlflow_proxy: Proxy) -> None:
+    def status(origin: str) -> int:
+        path, sent = "/ajax-api/2.0/mlflow/runs/search", {"Origin": origin}
+        return _ask(mlflow_proxy, "mlflow.x.org", "ada", path, method="POST", sent=sent)[0]
+
+    assert status("https://mlflow.x.org") == 200
+    assert status("https://mlflow.x.org:8443") == 200
+    assert status("https://evil.org") == 403
 
 
 def test_another_name_gets_nothing_but_whether_the_proxy_is_well(proxy: Proxy) -> None:

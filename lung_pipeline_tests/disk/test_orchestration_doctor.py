@@ -22,6 +22,7 @@ from lung_pipeline.cli.doctor import _QUIET_S
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.doctor import processes_of_runs
 from lung_pipeline.orchestration.doctor.held_slots import find_held_slots
+from lung_pipeline.orchestration.doctor.mlflow_runs import find_open_mlflow_runs
 from lung_pipeline.orchestration.doctor.processes_of_runs import QUIET_S
 from lung_pipeline.orchestration.doctor.zombie_runs import find_zombies
 from lung_pipeline.orchestration.launch import open_instance
@@ -145,6 +146,27 @@ def test_slot_of_a_run_that_ended_is_free_once_its_processes_are_gone(
     assert storage.get_concurrency_info("gpu").active_run_ids == {outlived.run_id}
 
 
+def test_slot_of_an_ended_run_of_another_machine_is_told_and_freed_by_name_alone(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Its number of a process says nothing here, whether one here has it or none."""
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("gpu", 2)
+    runs = [
+        _started(instance, pid, tags={MACHINE_TAG: f"not-{machine()}"})
+        for pid in (DEAD_PID, os.getpid())
+    ]
+    for run in runs:
+        assert storage.claim_concurrency_slot("gpu", run.run_id, "thing").is_claimed
+        instance.report_run_failed(run, "ended")
+    told = list(find_held_slots(instance))
+    assert [one.treat for one in told] == [None, None]
+    for run in runs:
+        assert any(f"--run {run.run_id}" in one.cure for one in told)
+        (freed,) = [one for one in find_held_slots(instance, run.run_id) if one.treat is not None]
+        assert run.run_id in freed.where
+
+
 def _open_mlflow_run(home: Home, dagster_run_id: str) -> str:
     client = connect(home)
     tags = {"dagster.run_id": dagster_run_id} if dagster_run_id else {}
@@ -175,6 +197,28 @@ def test_sensor_cures_what_a_killed_process_left_and_nothing_else(
     assert [run.run_id for run in open_runs(home)] == [going_on]
     assert connect(home).get_run(left).info.status == "KILLED"
     assert tick() == "every run has its process"
+
+
+def test_mlflow_run_of_a_killed_pod_is_ended_though_its_process_number_lives_here(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pod the worker is process 1, and process 1 of the pod that asks is older and lives."""
+    of_pod = _started(instance, 1, tags={MACHINE_TAG: f"not-{machine()}"})
+    left = _open_mlflow_run(home, of_pod.run_id)
+    instance.report_run_failed(of_pod, "the pod was killed")
+
+    def told() -> list[str]:
+        return [one.where.split()[0] for one in find_open_mlflow_runs(home, instance, 0.0)]
+
+    assert told() == [], "a step of it may be about to end"
+    later = time.time() + processes_of_runs.ENDED_ELSEWHERE_S + 1
+    monkeypatch.setattr(processes_of_runs.time, "time", lambda: later)
+    assert told() == [left]
+
+
+def test_mlflow_is_asked_long_enough_for_ended_runs_of_other_machines() -> None:
+    sensor = sys.modules[zombie_runs.__module__]
+    assert processes_of_runs.ENDED_ELSEWHERE_S + 120 < sensor._LOOK_BACK_S
 
 
 def _doctor(*options: str) -> tuple[int, list[str]]:

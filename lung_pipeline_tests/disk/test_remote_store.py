@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,10 @@ from lung_pipeline.ct.store import is_current, open_volume, write_volume
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import LostStoreError, SettingError, StoreError
 from lung_pipeline.home import Home
+from lung_pipeline.orchestration import names_key
 from lung_pipeline.orchestration.launch import dagster_folder
 from lung_pipeline.remote.copies import at_hand, local_copy, worked_in
+from lung_pipeline.remote.s3 import ObjectStore
 from lung_pipeline.tables import read_origin, read_table, write_table
 from lung_pipeline.tracking.server import tracking_uri
 from lung_pipeline.writing import remove, written_whole
@@ -303,3 +306,31 @@ def test_what_is_at_hand_is_gone_afterwards(home: Home) -> None:
     assert not near.exists()
     with at_hand(home.root / "nothing") as near:
         assert not near.exists()
+
+
+@pytest.mark.parametrize("knows_conditions", [True, False])
+def test_key_of_names_is_that_of_who_was_first(
+    home: Home, monkeypatch: pytest.MonkeyPatch, knows_conditions: bool
+) -> None:
+    """Another process puts its own when this one has seen that there is none."""
+    path = home.root / names_key.KEY_FILE
+    own, of_other = "0a" * names_key.NUM_BYTES, "0b" * names_key.NUM_BYTES
+
+    def drawn(_: int) -> str:
+        if knows_conditions:
+            path.write_text(f"{of_other}\n")
+        return own
+
+    monkeypatch.setattr(names_key.secrets, "token_hex", drawn)
+    if not knows_conditions:
+        put = ObjectStore._put_file
+
+        async def put_without(self: ObjectStore, *given: Any, mode: str = "", **more: Any) -> None:
+            if mode == "create":
+                raise LostStoreError(value="NotImplemented", place="s3", rule="answer", cure="none")
+            await put(self, *given, **more)
+
+        monkeypatch.setattr(ObjectStore, "_put_file", put_without)
+    expected = of_other if knows_conditions else own
+    assert names_key.names_key(home) == bytes.fromhex(expected)
+    assert names_key.names_key(home) == bytes.fromhex(expected)

@@ -2,7 +2,9 @@
 """What Dagster is told of people: names replaced in tables, sentences, paths, lines and errors."""
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +17,7 @@ from lung_pipeline.errors import ReadingError
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.discretion import DISCREET, discreet
-from lung_pipeline.orchestration.names_key import KEY_FILE
+from lung_pipeline.orchestration.names_key import KEY_FILE, names_key
 from lung_pipeline.orchestration.private_names import (
     PrivateNames,
     is_public,
@@ -121,6 +123,20 @@ def test_key_stays_and_is_for_its_owner_alone(home: Home) -> None:
     first = private_names(home, None).key
     assert private_names(home, None).key == first
     assert (home.root / KEY_FILE).stat().st_mode & 0o077 == 0
+
+
+def test_two_that_make_the_key_at_once_work_with_one(tmp_path: Path) -> None:
+    for number in range(40):
+        made = Home.at(tmp_path / str(number))
+        together = threading.Barrier(2)
+
+        def ask(made: Home = made, together: threading.Barrier = together) -> bytes:
+            together.wait(60)
+            return names_key(made)
+
+        with ThreadPoolExecutor(2) as pool:
+            first, second = [pool.submit(ask) for _ in range(2)]
+        assert first.result() == second.result()
 
 
 def test_broken_table_of_patients_still_keeps_its_cells_private(home: Home) -> None:

@@ -198,6 +198,19 @@ def test_what_is_mounted_is_there() -> None:
     assert [source for source in sources if not (COMPOSE / source).is_file()] == []
 
 
+def test_the_proxy_follows_its_servers_to_new_addresses() -> None:
+    """`resolve` is in nginx since 1.27.3; a name without it is asked for once, at the start."""
+    proxy = compose_services()["proxy"]
+    lines = (INFRA / "proxy" / "upstreams.compose.conf").read_text().splitlines()
+    assert "resolver 127.0.0.11 valid=10s;" in lines
+    upstreams = [line for line in lines if line.startswith("upstream")]
+    named = [re.findall(r"zone \w+ 64k; server ([\w-]+):\d+ resolve;", one) for one in upstreams]
+    assert {name for (name,) in named} == set(proxy["depends_on"])
+    assert all(asked["restart"] is True for asked in proxy["depends_on"].values())
+    version = [int(part) for part in proxy["image"].split(":")[1].split(".")]
+    assert version >= [1, 27, 3]
+
+
 def test_the_gpu_file_reserves_a_card_where_runs_are() -> None:
     services = read_yaml(COMPOSE / "compose.gpu.yaml")["services"]
     assert services.keys() == {"code-location"}

@@ -65,7 +65,7 @@ def _questions(
         of_dagster = [
             lambda: find_old_dagster_schema(instance),
             lambda: find_zombies(instance, quiet_s, given_up),
-            lambda: find_held_slots(instance),
+            lambda: find_held_slots(instance, given_up),
         ]
     return [
         *of_dagster,

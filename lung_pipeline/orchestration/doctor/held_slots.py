@@ -10,11 +10,21 @@ from functools import partial
 import dagster as dg
 
 from lung_pipeline.orchestration.doctor.ailment import Ailment
-from lung_pipeline.orchestration.doctor.processes_of_runs import signs_of
+from lung_pipeline.orchestration.doctor.processes_of_runs import Fate, fate_of_ended
+
+_OF_OTHER = (
+    "its run worked on another machine, where a step may still use the card; where it does not, "
+    "run `lung-pipeline doctor` there or `lung-pipeline doctor --run {run_id}`"
+)
 
 
-def find_held_slots(instance: dg.DagsterInstance) -> Iterator[Ailment]:
-    """Slots, and places in the line before them, of runs that ended and have no process here."""
+def find_held_slots(instance: dg.DagsterInstance, given_up: str = "") -> Iterator[Ailment]:
+    """Slots, and places in the line before them, of runs that ended and have no process.
+
+    Args:
+        instance: where runs and slots are recorded.
+        given_up: a run of another machine that a person knows to be dead, by its name.
+    """
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return
@@ -26,12 +36,13 @@ def find_held_slots(instance: dg.DagsterInstance) -> Iterator[Ailment]:
             if record is not None and not record.dagster_run.is_finished:
                 continue
             # A step may outlive its run's worker by a while; it still uses the card.
-            if signs_of(instance, run_id).living():
+            fate = fate_of_ended(instance, run_id)
+            if fate is Fate.LIVES:
                 continue
-            yield Ailment(
-                "held slot",
-                f"pool {pool}, by run {run_id} which has ended",
-                record.end_time if record else None,
-                "free it",
-                partial(storage.free_concurrency_slots_for_run, run_id),
-            )
+            where = f"pool {pool}, by run {run_id} which has ended"
+            since = record.end_time if record else None
+            if fate is Fate.DEAD or run_id == given_up:
+                treat = partial(storage.free_concurrency_slots_for_run, run_id)
+                yield Ailment("held slot", where, since, "free it", treat)
+            else:
+                yield Ailment("held slot", where, since, _OF_OTHER.format(run_id=run_id))

@@ -15,10 +15,12 @@ import dagster as dg
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.doctor.ailment import Ailment
 from lung_pipeline.orchestration.doctor.processes_of_runs import (
+    ENDED_ELSEWHERE_S,
     QUIET_S,
     Fate,
     fate_of,
-    signs_of,
+    fate_of_ended,
+    silent_since_s,
 )
 
 if TYPE_CHECKING:
@@ -58,5 +60,8 @@ def find_open_mlflow_runs(
 def _has_nobody(instance: dg.DagsterInstance, run: "OpenRun", quiet_s: float) -> bool:
     known = instance.get_run_by_id(run.dagster_run_id)
     if known is not None and known.is_finished:
-        return not signs_of(instance, run.dagster_run_id).living()
+        fate = fate_of_ended(instance, run.dagster_run_id)
+        if fate is Fate.ELSEWHERE:
+            return silent_since_s(instance, run.dagster_run_id) >= ENDED_ELSEWHERE_S
+        return fate is Fate.DEAD
     return fate_of(instance, run.dagster_run_id, quiet_s) is Fate.DEAD

@@ -11,6 +11,9 @@ A run is dead when all of this holds; else it lives, or nobody here can tell:
 - nothing was logged for a while, since a step's process is named only once it has begun. A run
   without any process in its log is given an hour to begin.
 
+Of a run that has ended already the question is only whether a step outlived it. A number of a
+process means nothing on another machine: in a pod the worker is number 1, as it is everywhere.
+
 Belongs here: that rule. Does not belong here: what is done about a dead run (``zombie_runs.py``).
 """
 
@@ -26,6 +29,10 @@ from lung_pipeline.processes import lives, machine
 
 QUIET_S = 30.0
 """How long nothing must have been logged. A step's process needs some seconds to name itself."""
+
+ENDED_ELSEWHERE_S = 300.0
+"""How long an ended run of another machine must have logged nothing. Its steps end within this
+where their worker does; Kubernetes kills a pod half a minute after it asked it to end."""
 
 UNBEGUN_S = 3600.0
 """How long a run may take to have its first process."""
@@ -83,10 +90,22 @@ def fate_of(instance: dg.DagsterInstance, run_id: str, quiet_s: float = QUIET_S)
     signs = signs_of(instance, run_id)
     if signs.living():
         return Fate.LIVES
-    record = instance.get_run_record_by_id(run_id)
-    began_at = record.create_timestamp.timestamp() if record else 0.0
-    silent_s = time.time() - max(signs.last_at, began_at)
+    silent_s = silent_since_s(instance, run_id)
     return Fate.DEAD if silent_s >= (quiet_s if signs.pids else UNBEGUN_S) else Fate.LIVES
+
+
+def fate_of_ended(instance: dg.DagsterInstance, run_id: str) -> Fate:
+    """Whether a step may have outlived a run that has ended, or was deleted."""
+    if not _is_here(instance, run_id):
+        return Fate.ELSEWHERE
+    return Fate.LIVES if signs_of(instance, run_id).living() else Fate.DEAD
+
+
+def silent_since_s(instance: dg.DagsterInstance, run_id: str) -> float:
+    """For how many seconds a run has logged nothing; its making and its end count too."""
+    record = instance.get_run_record_by_id(run_id)
+    known = (record.create_timestamp.timestamp(), record.end_time or 0.0) if record else ()
+    return time.time() - max(signs_of(instance, run_id).last_at, *known, 0.0)
 
 
 def _is_here(instance: dg.DagsterInstance, run_id: str) -> bool:
