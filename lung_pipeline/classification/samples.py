@@ -42,6 +42,7 @@ class CropSamples:
 
         Raises:
             AnnotationError: a group with a share has no crops.
+            SettingError: a share so small that nothing of it would ever be drawn.
         """
         truths = [torch.from_numpy(task.labels)]
         if task.said is not None:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 @click.option("--malignancy-threshold", type=float, help="The same for malignancy.")
 @click.option("--readers", type=ANY, help="LIDC's XML of this scan: their verdict stands beside.")
 @click.option("--dicom", "has_dicom", is_flag=True, help="Write a DICOM SEG and SR too.")
-@click.option("--deidentify", "is_deidentified", is_flag=True, help="Leave the patient out of it.")
+@click.option(
+    "--deidentify",
+    "is_deidentified",
+    is_flag=True,
+    help="With --dicom: leave patient, study and device out of the DICOM files. report.html, "
+    "diagnosis.json and the other results keep the name of the series.",
+)
 @click.option("--ome-zarr", "has_ome_zarr", is_flag=True, help="Write scan.ome.zarr too.")
 @click.option("--force", "is_forced", is_flag=True, help="Judge slices thicker than 5 mm too.")
 @click.option("--mirrored", "is_mirrored", is_flag=True, help="Look left for right too: slower.")
@@ -49,6 +55,11 @@ def diagnose(
 
     A scan that cannot be judged is refused with exit code 2, and refusal.json says why.
     """
+    if is_deidentified and not has_dicom:
+        raise click.UsageError(
+            "--deidentify goes with --dicom: it is about the DICOM files alone. report.html and "
+            "diagnosis.json keep the name of the series."
+        )
     from lung_pipeline.diagnosis.verdict.rules import DEFAULT_RULE
     from lung_pipeline.serving.one_scan import diagnose_into
     from lung_pipeline.serving.wanted import Wanted

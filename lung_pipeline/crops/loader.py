@@ -59,6 +59,7 @@ class CropLoader:
 
         Raises:
             AnnotationError: a group with a share has no rows.
+            SettingError: a share so small that nothing of it would ever be drawn.
         """
         self._sampler = BalancedSampler(
             groups, batch_size=batch_size, num_batches=num_batches, seed=seed

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lung_pipeline.errors import AnnotationError
+from lung_pipeline.errors import AnnotationError, SettingError
 
 Rows = npt.NDArray[np.int64]
 
@@ -28,6 +28,9 @@ HARDEST = 0.1
 HARD_SHARE = 0.5
 """Of the draws from a group with scores, this share falls on its hard rows: each of these comes
 nine times as often as each other row (0.5 / 0.1 to 0.5 / 0.9)."""
+
+_ROUNDING = 1e-6
+"""Of a row: what sums of shares may be off by."""
 
 _SHUFFLES, _EPOCHS = 0, 1
 """Streams of randomness that must not meet."""
@@ -45,20 +48,25 @@ class Group:
 
     scores: npt.NDArray[np.float64] | None = None
     """How hard each row is, such as a former model's probability that a negative is a nodule; NaN
-    where it is unknown, which counts as easy. None: all rows come equally often."""
+    where it is unknown, which is never hard. None: all rows come equally often."""
 
     hard_share: float = HARD_SHARE
-    """Share of the draws that falls on the hardest tenth, where there are scores."""
+    """Share of the draws that falls on the hardest tenth, where there are scores; less where fewer
+    rows have one, so that none of them comes more often than in a full tenth."""
 
     def layers(self) -> list[tuple[Rows, float]]:
         """Rows that come equally often, with their shares: the hardest tenth and the others."""
-        num_hard = 0 if self.scores is None else math.ceil(HARDEST * len(self.rows))
-        if self.scores is None or num_hard in (0, len(self.rows)):
+        if self.scores is None:
             return [(self.rows, self.share)]
+        tenth = math.ceil(HARDEST * len(self.rows))
+        num_hard = min(tenth, int(np.count_nonzero(~np.isnan(self.scores))))
+        if num_hard in (0, len(self.rows)):
+            return [(self.rows, self.share)]
+        hard_share = self.hard_share * num_hard / tenth
         order = np.argsort(-np.nan_to_num(self.scores, nan=-np.inf), kind="stable")
         return [
-            (self.rows[order[:num_hard]], self.share * self.hard_share),
-            (self.rows[order[num_hard:]], self.share * (1 - self.hard_share)),
+            (self.rows[order[:num_hard]], self.share * hard_share),
+            (self.rows[order[num_hard:]], self.share * (1 - hard_share)),
         ]
 
 
@@ -72,15 +80,23 @@ class BalancedSampler:
 
         Raises:
             AnnotationError: a group with a share has no rows.
+            SettingError: a share so small that no row of it would ever be drawn.
         """
         for name, group in groups.items():
             if group.share > 0 and len(group.rows) == 0:
                 raise _empty(name)
-        layers = [layer for group in groups.values() for layer in group.layers() if layer[1] > 0]
-        self._layers = [np.asarray(rows, dtype=np.int64) for rows, _ in layers]
-        shares = np.asarray([share for _, share in layers])
-        self._counts = _counts(shares / shares.sum(), batch_size, num_batches)
+        layers = [(n, *layer) for n, group in groups.items() for layer in group.layers()]
+        layers = [layer for layer in layers if layer[2] > 0]
+        self._layers = [np.asarray(rows, dtype=np.int64) for _, rows, _ in layers]
+        shares = np.asarray([share for _, _, share in layers])
+        shares /= shares.sum()
+        self._counts = _counts(shares, batch_size, num_batches)
         self._seed = seed
+        num_draws = batch_size * num_batches
+        for (name, _, _), share, num in zip(layers, shares, self._counts.sum(axis=0), strict=True):
+            # All epochs get as many. What rounding left of a share of 0 is none.
+            if num == 0 and share * num_draws > _ROUNDING:
+                raise _too_small(name, float(share), num_draws)
 
     def epoch(self, number: int) -> list[Rows]:
         """The rows of each batch of an epoch; epochs are counted from 1.
@@ -118,7 +134,7 @@ def _counts(
     the batches is dealt round, layer after layer, so that no batch gets two odd rows of one layer.
     """
     wanted = shares * batch_size * num_batches
-    totals = np.floor(wanted + 1e-6).astype(np.int64)  # a sum of tenths may end just below
+    totals = np.floor(wanted + _ROUNDING).astype(np.int64)  # a sum of tenths may end just below
     left = batch_size * num_batches - int(totals.sum())
     totals[np.argsort(totals - wanted, kind="stable")[:left]] += 1
     whole, odd = np.divmod(totals, num_batches)
@@ -134,4 +150,13 @@ def _empty(name: str) -> AnnotationError:
         place=f"training crops of the group '{name}'",
         rule="each group with a share of the batch must have at least one crop",
         cure="Add subsets that have such candidates, or check the ratings and the split.",
+    )
+
+
+def _too_small(name: str, share: float, num_draws: int) -> SettingError:
+    return SettingError(
+        value=f"{share:g} of {num_draws}",
+        place=f"share of the group '{name}', or of its hard rows",
+        rule="a share of the draws must give at least one crop an epoch",
+        cure="Give it a larger share or none, or make the epoch longer (steps_per_epoch).",
     )

@@ -90,7 +90,7 @@ def unpacked(path: Path, into: Path, limits: Limits = LIMITS) -> Path:
     with _opened(path) as archive:
         most_bytes = limits.most_bytes_of(path.stat().st_size)
         entries = checked_entries(path, archive.infolist(), limits.most_files, most_bytes)
-        with written_whole(into / UNPACKED) as temporary:
+        with written_whole(into / UNPACKED, is_flushed=False) as temporary:
             temporary.mkdir()
             _unpack(path, archive, entries, temporary)
             _only_scan(path, temporary)

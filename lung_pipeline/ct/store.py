@@ -100,7 +100,8 @@ def write_volume(volume: CtVolume, path: Path) -> None:
     from zarr.storage import MemoryStore
 
     shape = volume.grid.shape_irc
-    with written_whole(path) as temporary:
+    # Waiting for the disk would take a third longer; who opens it asks each file for its size.
+    with written_whole(path, is_flushed=False) as temporary:
         # Zarr writes a few files at once, and goes on with the others when one meets a full disk:
         # what we remove then could come back. So it describes in memory, and the files are ours.
         described: dict[str, Buffer] = {}

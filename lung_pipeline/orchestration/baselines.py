@@ -139,14 +139,14 @@ def read_baseline(home: Home, models: ModelSet) -> Baseline | None:
 
 def hashes_of_files(home: Home, model: ModelVersion) -> dict[str, str]:
     """The SHA-256 of each file of a model's folder, as they lie there now; hidden ones aside."""
-    from lung_pipeline.tracking.registry import fetch
+    from lung_pipeline.tracking.registry import fetched
 
-    folder = fetch(home, model.uri)
-    return {
-        file.relative_to(folder).as_posix(): _sha256(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
-    }
+    with fetched(home, model.uri) as folder:
+        return {
+            file.relative_to(folder).as_posix(): _sha256(file)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file() and not file.name.startswith(".")
+        }
 
 
 def refuse_changed_weights(models: ModelSet, files: Mapping[str, Mapping[str, str]]) -> None:

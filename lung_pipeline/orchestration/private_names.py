@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lung_pipeline.errors import LungPipelineError
+from lung_pipeline.errors import LungPipelineError, in_one_line
 from lung_pipeline.home import Home, folder_name
 from lung_pipeline.orchestration.names_key import names_key
 
@@ -97,8 +97,8 @@ class PrivateNames:
 
     def without(self, text: str) -> str:
         """A text with every private name replaced, those in paths too."""
-        if text in self.names:
-            return self.stand_in(text)
+        if text in self._names_by_form:
+            return self.stand_in(self._names_by_form[text])
         parts = text.split(self.root) if self.root else [text]
         return self.root.join("".join(self._pieces(part)) for part in parts)
 
@@ -106,25 +106,32 @@ class PrivateNames:
         place = 0
         while place < len(text):
             found = self._name_at(text, place)
-            yield self.stand_in(found) if found else text[place]
+            yield self.stand_in(self._names_by_form[found]) if found else text[place]
             place += len(found) or 1
 
     def _name_at(self, text: str, place: int) -> str:
-        """The longest private name that begins here as a word of its own; empty where none does."""
+        """The longest form of a private name that begins here as a word of its own; else empty."""
         if place and text[place - 1].isalnum() and text[place].isalnum():
             return ""
         for length in self._lengths:
             end = place + length
-            name = text[place:end]
-            if name in self.names and not (name[-1].isalnum() and text[end : end + 1].isalnum()):
+            form = text[place:end]
+            name = self._names_by_form.get(form)
+            if name and not (form[-1].isalnum() and text[end : end + 1].isalnum()):
                 before = text[:place]
                 if _names_somebody(name) or before.endswith(("/", "patient ")):
-                    return name
+                    return form
         return ""
 
     @cached_property
+    def _names_by_form(self) -> dict[str, str]:
+        """Each name by itself and as errors show it, where a blank of another kind is an escape."""
+        shown = {in_one_line(name): name for name in self.names}
+        return shown | {name: name for name in self.names}
+
+    @cached_property
     def _lengths(self) -> list[int]:
-        return sorted({len(name) for name in self.names}, reverse=True)
+        return sorted({len(form) for form in self._names_by_form}, reverse=True)
 
 
 def _names_somebody(name: str) -> bool:
@@ -188,8 +195,12 @@ def _column(home: Home, stage: str, column: str) -> Iterator[str]:
 
 
 def _parts_of_paths(folder: Path) -> Iterator[str]:
-    for path in folder.rglob("*") if folder.is_dir() else []:
-        yield from _with_stem(path.name)
+    """Of all that ``scans_in`` looks at: it enters the links in the subset's folder, none below."""
+    if folder.is_dir():
+        links = (path for path in folder.glob("[!._~]*") if path.is_symlink())
+        for start in (folder, *links):
+            for path in start.rglob("*"):
+                yield from _with_stem(path.name)
 
 
 def _with_stem(name: str) -> Iterable[str]:

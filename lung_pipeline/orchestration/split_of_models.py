@@ -40,16 +40,17 @@ def split_of_models(
 def _has_split(home: Home, step: str, label: str, subsets: Sequence[str]) -> bool | None:
     from lung_pipeline.crops.certificate import CERTIFICATE_FILE, LeakageCertificate
     from lung_pipeline.crops.certify import has_split_of
-    from lung_pipeline.tracking.registry import fetch, find_labelled
+    from lung_pipeline.tracking.registry import fetched, find_labelled
 
     model = find_labelled(home, step, label)
     if model is None:
         return None
     try:
-        path = fetch(home, model.uri) / CERTIFICATE_FILE
-        if not path.is_file():
-            return None
-        certificate = LeakageCertificate.from_text(path.read_text(), path)
+        with fetched(home, model.uri) as folder:
+            path = folder / CERTIFICATE_FILE
+            if not path.is_file():
+                return None
+            certificate = LeakageCertificate.from_text(path.read_text(), path)
     except (ModelError, StoreError):
         # Its files are gone, or of another version of this package.
         return None

@@ -78,9 +78,10 @@ def former_model(home: Home, address: str) -> "tuple[nn.Module | None, dict[str,
         return None, {}
     from lung_pipeline.classification.networks import OF_NODULE
     from lung_pipeline.learning.model_folder import read_model
-    from lung_pipeline.tracking.registry import fetch
+    from lung_pipeline.tracking.registry import fetched
 
-    model, card = read_model(fetch(home, address), *OF_NODULE)
+    with fetched(home, address) as folder:
+        model, card = read_model(folder, *OF_NODULE)
     return model, {"hard_negatives_from_sha256": card.weights_sha256}
 
 
@@ -185,6 +186,7 @@ def challenger_losses(home: Home, step: str) -> list[float]:
     """The training losses on the card of a step's newest model."""
     from lung_pipeline.learning.model_folder import read_card
     from lung_pipeline.tracking.names import model_uri
-    from lung_pipeline.tracking.registry import fetch
+    from lung_pipeline.tracking.registry import fetched
 
-    return list(read_card(fetch(home, model_uri(step, CHALLENGER))).losses)
+    with fetched(home, model_uri(step, CHALLENGER)) as folder:
+        return list(read_card(folder).losses)

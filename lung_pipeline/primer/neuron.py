@@ -73,7 +73,9 @@ def predict(w: float, b: float, celsius: float) -> float:
 
 def mean_squared_error(w: float, b: float) -> float:
     """The cost of a weight and a bias over ``PAIRS``; 4480 for w = 1, b = 0."""
-    return sum((predict(w, b, x) - y) ** 2 for x, y in PAIRS) / len(PAIRS)
+    errors = [predict(w, b, x) - y for x, y in PAIRS]
+    # Where the neuron diverged a product is infinite; a power would raise OverflowError.
+    return sum(error * error for error in errors) / len(PAIRS)
 
 
 def learn(

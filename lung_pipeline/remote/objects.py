@@ -33,7 +33,8 @@ class StoredObject:
 def objects_at(path: Path) -> dict[str, StoredObject]:
     """The objects of a file or a folder by their names below it; a file's own name is "".
 
-    One request for a thousand objects.
+    One request for a thousand objects. The empty object by which a console keeps a folder, whose
+    key ends in "/", is no file of it.
     """
     store, name = store_of(path)
     # Below "crops/a" nothing of "crops/ab" is found; of a name that is an object, that object.
@@ -41,7 +42,7 @@ def objects_at(path: Path) -> dict[str, StoredObject]:
     return {
         key.removeprefix(name).lstrip("/"): _stored(entry)
         for key, entry in found.items()
-        if entry["type"] == "file"
+        if entry["type"] == "file" and not key.endswith("/")
     }
 
 

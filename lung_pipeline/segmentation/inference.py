@@ -85,7 +85,7 @@ def segment(
 def windows_of_slices(voxels_hu: VoxelsHu, indices: Iterable[int]) -> VoxelsHu:
     """For each index the slices around it, shape (n, 7, row, column), edge slices repeated."""
     around = np.arange(-CONTEXT_SLICES, CONTEXT_SLICES + 1)
-    wanted = np.asarray(list(indices))[:, None] + around
+    wanted = np.fromiter(indices, dtype=np.int64)[:, None] + around
     return voxels_hu[np.clip(wanted, 0, len(voxels_hu) - 1)]
 
 

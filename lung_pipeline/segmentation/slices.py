@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lung_pipeline.ct.hounsfield import VoxelsHu
 
 MOST_WITHOUT_NODULE = 128
-"""Of all series together: a slice of 512 x 512 with its context takes 3.7 MB, and time."""
+"""Of all series together, each rounded up to a whole slice where series are no more than these: a
+slice of 512 x 512 with its context takes 3.7 MB, and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ def whole_slices(
     return WholeSlices(name, tuple(chosen), windows_hu, nodules[chosen])
 
 
-def num_without_nodule(wanted: int, num_series: int) -> int:
-    """How many slices without a nodule to look at in each series: fewer where series are many."""
-    return min(wanted, -(-MOST_WITHOUT_NODULE // max(num_series, 1)))
+def num_without_nodule(wanted: int, num_series: int, number: int) -> int:
+    """How many slices without a nodule to look at in one series: fewer where series are many.
+
+    Args:
+        wanted: at most so many.
+        num_series: how many series there are.
+        number: which of them this is, from 0; of more series than slices not each gets one.
+    """
+    if num_series <= MOST_WITHOUT_NODULE:
+        return min(wanted, -(-MOST_WITHOUT_NODULE // max(num_series, 1)))
+    before, then = (MOST_WITHOUT_NODULE * n // num_series for n in (number, number + 1))
+    return min(wanted, then - before)

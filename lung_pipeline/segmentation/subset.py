@@ -89,7 +89,7 @@ def gather_regions(
         background += [background_region(voxels_hu, mask, center) for center in others]
         if slices_per_series is not None:
             nodules = number_nodules(voxels_hu, grid, marks)
-            wanted = num_without_nodule(slices_per_series, by_series.ngroups)
+            wanted = num_without_nodule(slices_per_series, by_series.ngroups, len(slices))
             # A stream of its own, so that the regions are the same with and without slices.
             picked = pick_slices(nodules, wanted, np.random.default_rng((seed, len(slices))))
             slices.append(whole_slices(str(series_uid), voxels_hu, nodules, picked))

@@ -123,7 +123,8 @@ async def receive(chunks: AsyncIterable[bytes], folder: Path, file: Promised) ->
         SettingError: more or fewer bytes than promised; reading stops at the first too many.
     """
     arrived = 0
-    with written_whole(folder / file.name) as temporary, temporary.open("xb") as stream:
+    whole = written_whole(folder / file.name, is_flushed=False)
+    with whole as temporary, temporary.open("xb") as stream:
         async for chunk in chunks:
             arrived += len(chunk)
             if arrived > file.num_bytes:

@@ -31,7 +31,7 @@ class Wanted:
     """Whether a DICOM segmentation and measurements are written."""
 
     is_deidentified: bool = False
-    """Whether the DICOM files leave out who the patient is."""
+    """Whether the DICOM files leave out who the patient is; all else keeps the series' name."""
 
     has_ome_zarr: bool = False
     """Whether volume, findings and probabilities are written as OME-Zarr."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from lung_pipeline.diagnosis.models import NamedModels, read_models
@@ -10,7 +11,7 @@ from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
 from lung_pipeline.tracking.frozen import frozen_of
 from lung_pipeline.tracking.names import CHAMPION, MALIGNANCY, NODULE, SEGMENTATION, STEPS
-from lung_pipeline.tracking.registry import fetch, find, find_addressed, find_in_use, named
+from lung_pipeline.tracking.registry import fetched, find, find_addressed, find_in_use, named
 from lung_pipeline.tracking.sets import refuse_mixed_champions
 
 
@@ -61,8 +62,10 @@ def open_models(home: Home, addresses: Mapping[str, str], device: str) -> NamedM
                 rule=f"a diagnosis needs a {step} model",
                 cure="Train one, or `lung-pipeline models import-reference`, or name one.",
             )
-    folders = {step: fetch(home, address) for step, address in addresses.items()}
-    models = read_models(folders[SEGMENTATION], folders[NODULE], folders.get(MALIGNANCY), device)
+    with contextlib.ExitStack() as lent:
+        folders = {s: lent.enter_context(fetched(home, a)) for s, a in addresses.items()}
+        marker, classifier = folders[SEGMENTATION], folders[NODULE]
+        models = read_models(marker, classifier, folders.get(MALIGNANCY), device)
     names = {step: named(home, step, address) for step, address in addresses.items()}
     versions = {step: find_addressed(home, step, address) for step, address in addresses.items()}
     return NamedModels(models, names, frozen_of(home, versions))

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lung_pipeline.errors import ModelError
 from lung_pipeline.home import Home
+from lung_pipeline.remote.scratch import own_folder
 from lung_pipeline.tracking.names import CHAMPION, REFERENCE, REGISTERED, STEPS
 from lung_pipeline.tracking.runs import Run
 from lung_pipeline.tracking.server import connect, tracking_uri
@@ -155,21 +157,41 @@ def versions(home: Home) -> list[ModelVersion]:
     return found
 
 
-def fetch(home: Home, address: str) -> Path:
-    """The folder of a model: a folder is itself, a ``models:/`` address is fetched.
+@contextlib.contextmanager
+def fetched(home: Home, address: str) -> Iterator[Path]:
+    """Lend the folder of a model; what a server or a store keeps is copied, for the while.
+
+    Args:
+        home: whose registry is asked.
+        address: a folder, or ``models:/`` and a version or an alias.
 
     Raises:
         ModelError: neither a folder nor a registered version.
     """
     if not address.startswith("models:/"):
-        return Path(address)
+        yield Path(address)
+        return
+    from mlflow.utils.uri import is_local_uri
+
+    # Not by its address: MLflow looks that up in the registry of the process, not in the home's.
+    source = str(_entry(home, address).source)
+    if is_local_uri(source, is_tracking_or_registry_uri=False):
+        yield _downloaded(home, address, source, None)
+        return
+    with own_folder("model") as folder:
+        yield _downloaded(home, address, source, folder)
+
+
+def _downloaded(home: Home, address: str, source: str, into: Path | None) -> Path:
+    """Where a model lies once it is here; without ``into`` it must be, and is not copied."""
     from mlflow import artifacts
     from mlflow.exceptions import MlflowException
 
-    # Not by its address: MLflow looks that up in the registry of the process, not in the home's.
-    source = _entry(home, address).source
+    place = None if into is None else str(into)
     try:
-        return Path(artifacts.download_artifacts(source, tracking_uri=tracking_uri(home)))
+        return Path(
+            artifacts.download_artifacts(source, dst_path=place, tracking_uri=tracking_uri(home))
+        )
     except (MlflowException, OSError) as error:
         raise _unknown(address, str(error).splitlines()[0]) from error
 

@@ -126,6 +126,14 @@ def test_a_threshold_that_is_no_probability_is_told_before_any_work(
     assert (told["value"], "probability" in told["rule"]) == ("1.5", True)
 
 
+def test_deidentify_without_dicom_is_told_and_nothing_is_done(phantom: Path, out: Path) -> None:
+    done = run(phantom, "--out", out, "--deidentify")
+    assert done.exit_code == 2
+    assert "--deidentify goes with --dicom" in done.stderr
+    assert "report.html" in done.stderr
+    assert not out.exists()
+
+
 def test_an_unknown_rule_is_told_before_any_work(phantom: Path, out: Path) -> None:
     done = run(phantom, "--out", out, "--rule", "a coin")
     assert done.exit_code == 2

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -165,3 +169,93 @@ def test_a_patient_id_that_is_no_file_name_gets_a_folder_of_its_own(tmp_path: Pa
     assert odd != odder
     assert home.report("subset0", "../../etc").parent == odd.parent
     assert home.report("subset0", "LIDC-IDRI-0003").name == "LIDC-IDRI-0003"
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, bool]]:
+    """What the disk was told to keep, in turn, and whether the final name stood there then."""
+    told: list[tuple[str, bool]] = []
+    names: dict[int, Path] = {}
+    really_open, really_flush = os.open, os.fsync
+
+    def opened(path: str | Path, *args: int, **kwargs: int) -> int:
+        number = really_open(path, *args, **kwargs)
+        names[number] = Path(path)
+        return number
+
+    def flush(number: int) -> None:
+        name = names[number].relative_to(tmp_path).as_posix()
+        short = re.sub(r"\.final\.[\w-]+\.tmp", "temporary", name)
+        told.append((short, (tmp_path / "final").exists()))
+        really_flush(number)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", flush)
+    return told
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name(
+    tmp_path: Path, flushed: list[tuple[str, bool]]
+) -> None:
+    with written_whole(tmp_path / "final") as temporary:
+        temporary.write_text("text")
+    assert flushed == [("temporary", False), (".", True)]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_so_is_all_of_a_folder(
+    tmp_path: Path, flushed: list[tuple[str, bool]], is_there: bool
+) -> None:
+    if is_there:
+        (tmp_path / "final").mkdir()
+    _write_folder(tmp_path / "final", is_flushed=True)
+    parts = ("temporary", "temporary/deeper", "temporary/deeper/file")
+    assert sorted(flushed[:-1]) == [(part, is_there) for part in parts]
+    assert flushed[-1] == (".", True)
+
+
+def test_what_its_readers_check_is_not_waited_for(
+    tmp_path: Path, flushed: list[tuple[str, bool]]
+) -> None:
+    _write_folder(tmp_path / "final", is_flushed=False)
+    assert flushed == []
+
+
+def _write_folder(final: Path, *, is_flushed: bool) -> None:
+    with written_whole(final, is_flushed=is_flushed) as temporary:
+        (temporary / "deeper").mkdir(parents=True)
+        (temporary / "deeper" / "file").write_text("text")
+    assert (final / "deeper" / "file").read_text() == "text"
+
+
+def test_a_file_system_that_flushes_no_folder_is_none_the_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_flush = os.fsync
+
+    def flush(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        really_flush(number)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with written_whole(tmp_path / "final") as temporary:
+        temporary.write_text("text")
+    assert (tmp_path / "final").read_text() == "text"
+
+
+def test_a_disk_that_fails_while_it_is_flushed_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(number: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "final").write_text("old")
+    monkeypatch.setattr(os, "fsync", flush)
+    with (
+        pytest.raises(OSError, match=os.strerror(errno.EIO)),
+        written_whole(tmp_path / "final") as temporary,
+    ):
+        temporary.write_text("new")
+    assert _everything_below(tmp_path) == ["final"]
+    assert (tmp_path / "final").read_text() == "old"

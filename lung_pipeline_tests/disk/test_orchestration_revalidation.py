@@ -36,7 +36,7 @@ from lung_pipeline.segmentation.unet import UNet
 from lung_pipeline.tables import read_origin, read_table, write_table
 from lung_pipeline.tracking.names import CHAMPION, NODULE, SEGMENTATION
 from lung_pipeline.tracking.provenance import COMMIT_VARIABLE
-from lung_pipeline.tracking.registry import ModelVersion, fetch, register
+from lung_pipeline.tracking.registry import ModelVersion, fetched, register
 from lung_pipeline.tracking.runs import run
 from lung_pipeline.tracking.server import connect
 from lung_pipeline.tracking.sets import key_of, set_of
@@ -164,7 +164,8 @@ def _flip_a_byte(path: Path) -> None:
 
 def _weights(home: Home, step: str) -> tuple[ModelVersion, Path]:
     model = set_of(home, CHAMPION)[step]
-    return model, fetch(home, model.uri) / WEIGHTS
+    with fetched(home, model.uri) as folder:
+        return model, folder / WEIGHTS
 
 
 def test_first_night_keeps_a_baseline_and_says_so(home: Home, nights: Nights) -> None:

@@ -24,6 +24,7 @@ from lung_pipeline.ct.store import is_current, open_volume, write_volume
 from lung_pipeline.ct.volume import CtVolume
 from lung_pipeline.errors import LostStoreError, SettingError, StoreError
 from lung_pipeline.home import Home
+from lung_pipeline.housekeeping.listing import children, listing_of
 from lung_pipeline.orchestration import names_key
 from lung_pipeline.orchestration.launch import dagster_folder
 from lung_pipeline.remote.copies import at_hand, local_copy, worked_in
@@ -296,6 +297,24 @@ def test_a_working_folder_lasts_as_far_as_it_was_kept(home: Home, store: LocalSt
             own.keep()
             (own.local / "later").write_text("lost")
     assert sorted(_contents(store, home)) == ["events/0", "events/1"]
+
+
+def test_a_folder_that_a_console_made_is_no_file_of_an_artefact(
+    home: Home, store: LocalStore
+) -> None:
+    """Consoles keep an empty folder as an empty object whose name ends in a slash."""
+    with written_whole(home.raw / "LIDC-XML-only" / "a.xml") as temporary:
+        temporary.write_text("text")
+    key = str(home.root).removeprefix(f"s3://{BUCKET}/")
+    for folder in ("raw/LIDC-XML-only", "raw/LIDC-XML-only/deeper", "raw/empty", "volumes"):
+        store.client.put_object(Bucket=BUCKET, Key=f"{key}/{folder}/", Body=b"")
+    copy = local_copy(home.raw / "LIDC-XML-only")
+    assert [path.name for path in copy.iterdir()] == ["a.xml"]
+    with pytest.raises(StoreError, match="got nothing"):
+        local_copy(home.raw / "empty")
+    assert list(listing_of(home)) == ["raw/LIDC-XML-only/a.xml"]
+    assert children(listing_of(home), "volumes") == []
+    assert [path.name for path in (home.raw / "LIDC-XML-only").glob("*.xml")] == ["a.xml"]
 
 
 def test_what_is_at_hand_is_gone_afterwards(home: Home) -> None:

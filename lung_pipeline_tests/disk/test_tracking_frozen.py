@@ -29,7 +29,7 @@ from lung_pipeline.tracking.frozen import (
     frozen_of_labels,
 )
 from lung_pipeline.tracking.names import CHALLENGER
-from lung_pipeline.tracking.registry import ModelVersion, fetch, keep_in_run, register
+from lung_pipeline.tracking.registry import ModelVersion, fetched, keep_in_run, register
 from lung_pipeline.tracking.runs import run
 from lung_pipeline.tracking.server import connect
 from lung_pipeline.tracking.sets import key_of, make_champions
@@ -100,7 +100,8 @@ def test_thresholds_lie_with_every_model_of_the_set_and_calibrators_with_their_o
         assert point.pop("models") == _labels(made)
         assert Thresholds.from_json(point) == details.thresholds
         # What a night hashes stays as the training wrote it.
-        assert {path.name for path in fetch(mlflow_home, model.uri).iterdir()} == {"model.json"}
+        with fetched(mlflow_home, model.uri) as folder:
+            assert {path.name for path in folder.iterdir()} == {"model.json"}
     of_nodule = _kept(mlflow_home, made["nodule"], key_of(made))[CALIBRATOR]
     assert calibrator_from_json(of_nodule) == details.calibration["nodule"].calibrator
 

@@ -16,7 +16,7 @@ from lung_pipeline.errors import ServiceError, SettingError
 from lung_pipeline.home import Home
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, NODULE, REGISTERED
 from lung_pipeline.tracking.registry import (
-    fetch,
+    fetched,
     find,
     find_in_use,
     keep_in_run,
@@ -114,7 +114,8 @@ def test_model_is_registered_named_fetched_and_its_files_lie_below_the_home(
     in_use = find_in_use(pg_home, NODULE)
     assert in_use is not None
     assert (in_use.version, in_use.weights_sha256) == (1, "1" * 64)
-    assert (fetch(pg_home, in_use.uri) / "weights.safetensors").read_bytes() == b"weights"
+    with fetched(pg_home, in_use.uri) as kept_model:
+        assert (kept_model / "weights.safetensors").read_bytes() == b"weights"
     assert [one.version for one in versions(pg_home)] == [1, 2]
     keep_in_run(pg_home, in_use, "frozen/of-a-set/point.json", "{}\n")
     assert kept_in_run(pg_home, in_use, "frozen/of-a-set/point.json") == "{}\n"

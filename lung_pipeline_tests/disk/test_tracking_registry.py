@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from object_store import BUCKET, running_store
 
 from lung_pipeline.classification.network import CropClassifier
 from lung_pipeline.errors import ModelError
@@ -15,7 +17,7 @@ from lung_pipeline.learning.model_folder import ModelCard, read_model, write_mod
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, REFERENCE, model_uri
 from lung_pipeline.tracking.registry import (
     ModelVersion,
-    fetch,
+    fetched,
     find,
     find_in_use,
     find_labelled,
@@ -25,6 +27,7 @@ from lung_pipeline.tracking.registry import (
     versions,
 )
 from lung_pipeline.tracking.runs import run
+from lung_pipeline.tracking.server import connect
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -145,10 +148,34 @@ def test_model_is_fetched_as_the_folder_it_was_and_nothing_lands_in_the_current_
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    fetched = fetch(mlflow_home, address)
-    assert {p.name: p.read_text() for p in fetched.iterdir()} == {"model.json": "{}"}
-    assert fetched.is_relative_to(mlflow_home.mlflow_artifacts)
+    with fetched(mlflow_home, address) as lent:
+        assert {p.name: p.read_text() for p in lent.iterdir()} == {"model.json": "{}"}
+    assert lent.is_relative_to(mlflow_home.mlflow_artifacts)
+    assert lent.is_dir()
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_model_of_a_store_is_copied_for_the_while_and_nothing_of_it_stays(
+    mlflow_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(5)
+    model = CropClassifier(first_channels=1)
+    write_model(tmp_path / "written", model, ModelCard("CropClassifier", model.architecture, "a"))
+    scratch, temporary = tmp_path / "scratch", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with running_store(scratch) as store:
+        store.upload(tmp_path / "written", "models/a")
+        registry = connect(mlflow_home)
+        registry.create_registered_model("lung-nodule")
+        registry.create_model_version("lung-nodule", source=f"s3://{BUCKET}/models/a")
+        with fetched(mlflow_home, "models:/lung-nodule/1") as lent:
+            read, _ = read_model(lent, CropClassifier)
+    for name, weights in model.state_dict().items():
+        assert torch.equal(read.state_dict()[name], weights), name
+    assert lent.is_relative_to(scratch)
+    assert [*scratch.iterdir(), *temporary.iterdir()] == []
 
 
 def test_two_homes_of_one_process_do_not_mix(
@@ -156,12 +183,15 @@ def test_two_homes_of_one_process_do_not_mix(
 ) -> None:
     _register(mlflow_home, folder)
     assert find(another_mlflow_home, "nodule", CHALLENGER) is None
-    with pytest.raises(ModelError, match="not found"):
-        fetch(another_mlflow_home, "models:/lung-nodule/1")
+    unknown = fetched(another_mlflow_home, "models:/lung-nodule/1")
+    with pytest.raises(ModelError, match="not found"), unknown:
+        pass
 
 
 def test_folder_is_its_own_address(mlflow_home: Home, folder: Path) -> None:
-    assert fetch(mlflow_home, str(folder)) == folder
+    with fetched(mlflow_home, str(folder)) as lent:
+        assert lent == folder
+    assert folder.is_dir()
     assert named(mlflow_home, "nodule", str(folder)) == str(folder)
 
 
@@ -180,8 +210,9 @@ def test_unknown_address_is_an_error_in_words(
     mlflow_home: Home, folder: Path, address: str
 ) -> None:
     _register(mlflow_home, folder)
-    with pytest.raises(ModelError, match=r"must be a registered version.*models list") as told:
-        fetch(mlflow_home, address)
+    refused = pytest.raises(ModelError, match=r"must be a registered version.*models list")
+    with refused as told, fetched(mlflow_home, address):
+        pass
     assert told.value.place == address
     assert "\n" not in str(told.value)
 
@@ -190,10 +221,11 @@ def test_registered_model_whose_files_are_gone_is_an_error_in_words(
     mlflow_home: Home, folder: Path
 ) -> None:
     made = _register(mlflow_home, folder)
-    kept = fetch(mlflow_home, made.uri)
-    kept.rename(kept.with_name("lost"))
-    with pytest.raises(ModelError, match="must be a registered version"):
-        fetch(mlflow_home, made.uri)
+    with fetched(mlflow_home, made.uri) as kept:
+        kept.rename(kept.with_name("lost"))
+    gone = fetched(mlflow_home, made.uri)
+    with pytest.raises(ModelError, match="must be a registered version"), gone:
+        pass
 
 
 def test_registered_model_stands_beside_a_result_with_version_and_hash(
@@ -214,7 +246,8 @@ def test_weights_come_back_from_the_registry_as_they_were(
     card = ModelCard("CropClassifier", model.architecture, "a test", losses=(2.0, 1.0))
     card = write_model(tmp_path / "written", model, card)
     made = _register(mlflow_home, tmp_path / "written", sha256=card.weights_sha256)
-    read, read_card = read_model(fetch(mlflow_home, made.uri), CropClassifier)
+    with fetched(mlflow_home, made.uri) as lent:
+        read, read_card = read_model(lent, CropClassifier)
     assert read_card == card
     assert made.weights_sha256 == read_card.weights_sha256
     for name, weights in model.state_dict().items():

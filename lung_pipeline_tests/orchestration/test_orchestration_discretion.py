@@ -13,7 +13,7 @@ import pytest
 
 from lung_pipeline.annotations.luna import PATIENTS_FILE
 from lung_pipeline.ct.subset import RAW
-from lung_pipeline.errors import ReadingError
+from lung_pipeline.errors import ReadingError, in_one_line
 from lung_pipeline.home import Home
 from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.discretion import DISCREET, discreet
@@ -109,6 +109,30 @@ def test_names_are_patients_and_parts_of_raw_paths(home: Home) -> None:
     names = private_names(home, "subset0").names
     assert {"H-4711", "Muster^Erika", "Muster_0001.dcm", "Geheim_Hans"} <= names
     assert private_names(home, None).names == {"H-4711"}
+
+
+@pytest.mark.parametrize(
+    "name", ["山田\u3000太郎", "Muster\u00a0Erika", "Muster\nErika", "\u3000太郎"]
+)
+def test_name_with_a_blank_of_its_own_is_replaced_as_an_error_shows_it_too(name: str) -> None:
+    names = PrivateNames(frozenset({name}), KEY)
+    for form in (name, in_one_line(name)):
+        assert names.without(form) == names.stand_in(name)
+        assert names.without(f"s/{form}/1.dcm: cut") == f"s/{names.stand_in(name)}/1.dcm: cut"
+
+
+def test_names_below_a_link_are_private_wherever_scans_are_looked_for(
+    home: Home, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "another disk" / "Karl" / "CT"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "Weiser_Karl_0007.dcm").touch()
+    (elsewhere / "round").symlink_to(home.raw)
+    (home.raw / "subset0" / "link").symlink_to(elsewhere.parent)
+    (home.raw / "ward").symlink_to(home.raw / "subset0")
+    for subset in ("subset0", "ward"):
+        names = private_names(home, subset).names
+        assert {"link", "Weiser_Karl_0007.dcm", "Weiser_Karl_0007", "Muster_0001"} <= names
 
 
 def test_folder_of_a_report_names_its_patient_too(home: Home) -> None:

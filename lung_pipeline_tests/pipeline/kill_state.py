@@ -28,12 +28,13 @@ def models(home: Home) -> dict[str, str]:
     if not home.mlflow_database.is_file():
         # Asking would make it, and a kill while it is made is one of those that are wanted.
         return {}
-    from lung_pipeline.tracking.registry import fetch, versions
+    from lung_pipeline.tracking.registry import fetched, versions
 
-    return {
-        f"{version.uri} {','.join(version.aliases)}": _hash(fetch(home, version.uri))
-        for version in versions(home)
-    }
+    found = {}
+    for version in versions(home):
+        with fetched(home, version.uri) as folder:
+            found[f"{version.uri} {','.join(version.aliases)}"] = _hash(folder)
+    return found
 
 
 def half_checkpoints(home: Home) -> list[str]:

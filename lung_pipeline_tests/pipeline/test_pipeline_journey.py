@@ -35,7 +35,7 @@ from lung_pipeline.tracking.names import (
     STEPS,
     model_uri,
 )
-from lung_pipeline.tracking.registry import fetch, find, versions
+from lung_pipeline.tracking.registry import fetched, find, versions
 from lung_pipeline.tracking.server import connect
 from lung_pipeline.tracking.sets import key_of, refuse_mixed_champions, set_of
 
@@ -153,7 +153,8 @@ def test_each_training_can_be_watched(
 def test_the_segmentation_says_whose_masks_it_learned_from(
     home: Home, instance: dg.DagsterInstance, journey: dict[str, dg.ExecuteInProcessResult]
 ) -> None:
-    card = read_card(fetch(home, model_uri(SEGMENTATION, CHALLENGER)))
+    with fetched(home, model_uri(SEGMENTATION, CHALLENGER)) as folder:
+        card = read_card(folder)
     table = read_candidates_of(home, ["subset0", "subset1"])
     nodules = table[table["is_nodule"] & table["part"].isin(["train", "validation"])]
     assert (card.data["masks_from_contours"], card.data["masks_grown"]) == (len(nodules), 0)
@@ -170,9 +171,9 @@ def test_each_version_has_the_certificate_it_was_trained_under(
     certificate = read_certificate(home)
     assert certificate.passed
     for model in versions(home):
-        folder = fetch(home, model.uri)
-        data = read_card(folder).data
-        beside = (folder / CERTIFICATE_FILE).read_bytes()
+        with fetched(home, model.uri) as folder:
+            data = read_card(folder).data
+            beside = (folder / CERTIFICATE_FILE).read_bytes()
         assert hashlib.sha256(beside).hexdigest() == data["leakage_certificate_sha256"]
         assert data["leakage_certificate_sha256"] == certificate.sha256
         assert data["split_sha256"] == certificate.split_sha256
@@ -367,7 +368,8 @@ def test_a_model_trained_since_is_not_promoted_by_old_findings(
     hard = {**SHORT, "hard_negatives_from": former.uri}
     config = {**TRAINING, "segmentation_model": SHORT, "nodule_model": hard}
     run_job(home, instance, "train", config=config)
-    learned_from = read_card(fetch(home, model_uri(NODULE, CHALLENGER))).data
+    with fetched(home, model_uri(NODULE, CHALLENGER)) as folder:
+        learned_from = read_card(folder).data
     assert learned_from["hard_negatives_from_sha256"] == former.weights_sha256
     with pytest.raises(StoreError, match="must come from the newest models"):
         run_job(home, instance, "evaluate")

@@ -29,7 +29,7 @@ from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subs
 from lung_pipeline.phantom.folder import write_luna_folder
 from lung_pipeline.tracking.models import models_by_alias
 from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, NODULE, STEPS
-from lung_pipeline.tracking.registry import fetch, find, set_alias, versions
+from lung_pipeline.tracking.registry import fetched, find, set_alias, versions
 
 pytestmark = pytest.mark.slow
 
@@ -148,8 +148,10 @@ def test_reports_scorecards_and_models_lie_in_the_store(
             n for n in names if n.endswith(f"{model.run_id}/artifacts/model/weights.safetensors")
         )
         assert weights.startswith("mlflow/artifacts/")
-        fetched = (fetch(home, model.uri) / WEIGHTS).read_bytes()
-        assert hashlib.sha256(fetched).hexdigest() == model.weights_sha256
+        with fetched(home, model.uri) as copy:
+            found = (copy / WEIGHTS).read_bytes()
+        assert hashlib.sha256(found).hexdigest() == model.weights_sha256
+        assert not copy.exists()
 
 
 def test_a_training_that_lost_its_store_goes_on_to_the_same_weights(
@@ -159,7 +161,7 @@ def test_a_training_that_lost_its_store_goes_on_to_the_same_weights(
     store: LocalStore,
 ) -> None:
     undisturbed = next(model for model in versions(home) if model.step == NODULE)
-    fetched: list[str] = []
+    asked: list[str] = []
 
     def lose_after_the_first_state(method: str, path: str) -> None:
         if method == "PUT" and "/tensorboard/" in path and f"{PREFIX}/trainings/" in path:
@@ -167,7 +169,7 @@ def test_a_training_that_lost_its_store_goes_on_to_the_same_weights(
 
     def watch(method: str, path: str) -> None:
         if method == "GET" and path.endswith("tensors.safetensors"):
-            fetched.append(path)
+            asked.append(path)
 
     store.on_request = lose_after_the_first_state
     try:
@@ -177,7 +179,7 @@ def test_a_training_that_lost_its_store_goes_on_to_the_same_weights(
         assert _train_nodules(home, instance).success
     finally:
         store.on_request = lambda method, path: None
-    assert fetched
+    assert asked
     resumed = find(home, NODULE, CHALLENGER)
     assert resumed is not None
     assert resumed.version > undisturbed.version

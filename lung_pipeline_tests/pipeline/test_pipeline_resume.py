@@ -22,7 +22,7 @@ from lung_pipeline.orchestration.build import build_defs
 from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subsets
 from lung_pipeline.phantom.folder import write_luna_folder
 from lung_pipeline.tracking.names import CHALLENGER, NODULE, REGISTERED, model_uri
-from lung_pipeline.tracking.registry import fetch, find
+from lung_pipeline.tracking.registry import fetched, find
 from lung_pipeline.tracking.server import connect
 
 pytestmark = pytest.mark.slow
@@ -98,5 +98,6 @@ def test_killed_training_goes_on_in_the_same_mlflow_run(home: Home, tmp_path: Pa
     newest = find(home, NODULE, CHALLENGER)
     assert newest is not None
     assert (newest.version, newest.run_id) == (1, begun)
-    assert len(read_card(fetch(home, model_uri(NODULE, CHALLENGER))).losses) == 6
+    with fetched(home, model_uri(NODULE, CHALLENGER)) as folder:
+        assert len(read_card(folder).losses) == 6
     assert not any(home.training(NODULE, "any").parent.iterdir())

@@ -27,7 +27,7 @@ from lung_pipeline.orchestration.launch import open_instance, run_job, sync_subs
 from lung_pipeline.phantom.folder import write_luna_folder
 from lung_pipeline.tables import read_table
 from lung_pipeline.tracking.names import CHALLENGER, NODULE, REGISTERED, model_uri
-from lung_pipeline.tracking.registry import fetch
+from lung_pipeline.tracking.registry import fetched
 from lung_pipeline.tracking.server import connect
 
 pytestmark = pytest.mark.slow
@@ -181,7 +181,8 @@ def test_ingest_waits_for_a_training_that_reads_its_crops(home: Home, undisturbe
         for one in (training, ingest):
             if one is not None:
                 one.kill()
-    card = read_card(fetch(home, model_uri(NODULE, CHALLENGER)))
+    with fetched(home, model_uri(NODULE, CHALLENGER)) as folder:
+        card = read_card(folder)
     assert card.data["candidates"] == learned_from
     assert candidates_fingerprint(home, [SUBSET]) != learned_from
     num_crops = len(read_table(home.crops(SUBSET) / "index.parquet"))

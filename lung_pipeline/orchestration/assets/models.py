@@ -175,14 +175,15 @@ def malignancy_model(
     from lung_pipeline.ct.spacings import read_spacings_of
     from lung_pipeline.learning.model_folder import read_model
     from lung_pipeline.tracking.names import CHALLENGER, model_uri
-    from lung_pipeline.tracking.registry import fetch
+    from lung_pipeline.tracking.registry import fetched
 
     opened = home.open()
     settings = settings_of(config, MalignancySettings)
     subsets, certificate = certified_subsets(context, config, opened)
     crop_set = open_crops([opened.crops(subset) for subset in subsets])
     address = model_uri(NODULE, CHALLENGER)
-    pretrained, card = read_model(fetch(opened, address), *OF_NODULE)
+    with fetched(opened, address) as folder:
+        pretrained, card = read_model(folder, *OF_NODULE)
     refuse_other_split(card, certificate, address)
     said = described(crop_set.index, read_reads_of(opened, subsets))
     spacings = read_spacings_of(opened, subsets, crop_set.index["series_uid"].tolist())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lung_pipeline.crops.sampling import BalancedSampler, Group
-from lung_pipeline.errors import AnnotationError
+from lung_pipeline.errors import AnnotationError, SettingError
 
 GROUPS = {
     "malignant": Group(np.array([3, 4]), 0.5),
@@ -112,6 +112,43 @@ def test_the_hardest_tenth_comes_nine_times_as_often() -> None:
     hard = {7, *range(91, 100)}
     assert {met[row] for row in hard} == {90}
     assert {met[row] for row in set(range(100)) - hard} == {10}
+
+
+def test_a_row_whose_score_is_unknown_is_never_a_hard_one() -> None:
+    scores = np.full(100, np.nan)
+    scores[97:] = 0.1, 0.2, 0.3
+    met = Counter(_drawn(_sampler(size=10, number=194, groups=_one(100, scores)), 1, 2, 3))
+    # As often as each row of a full tenth: 0.5 / 10 of 5820 draws.
+    assert {met[row] for row in (97, 98, 99)} == {291}
+    # The rest of the draws goes round the rows that nobody has looked at.
+    assert {met[row] for row in range(97)} == {51}
+
+
+def test_scores_of_which_none_is_known_are_no_scores() -> None:
+    known_of_none = _one(100, np.full(100, np.nan))
+    assert _epoch(_sampler(groups=known_of_none)) == _epoch(_sampler(groups=_one(100)))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.0125])
+def test_a_share_of_less_than_a_row_an_epoch_is_refused_by_name(share: float) -> None:
+    groups = {
+        "a": Group(np.array([0]), 0.5),
+        "b": Group(np.array([1]), 0.5 - share),
+        "rare": Group(np.array([2]), share),
+    }
+    with pytest.raises(SettingError, match=r"'rare'.*at least one crop an epoch"):
+        _sampler(size=8, number=5, groups=groups)
+    assert 2 in _drawn(_sampler(size=8, number=20, groups=groups), 1)
+
+
+def test_what_rounding_leaves_of_a_share_of_nothing_is_passed_over() -> None:
+    groups = {
+        "a": Group(np.array([0]), 0.7),
+        "b": Group(np.array([1]), 0.3),
+        "none": Group(np.array([2]), 1 - 0.7 - 0.3),
+    }
+    assert groups["none"].share > 0
+    assert set(_drawn(_sampler(groups=groups), 1)) == {0, 1}
 
 
 def test_every_batch_has_its_hard_rows() -> None:

@@ -92,9 +92,11 @@ def test_no_iteration_at_all_is_refused(iterations: int, every: int) -> None:
         learn(iterations, every=every)
 
 
-def test_step_too_long_is_told_and_no_nan_is_returned() -> None:
+@pytest.mark.parametrize("step_size", [0.0001, 0.000085])
+def test_step_too_long_is_told_and_no_nan_is_returned(step_size: float) -> None:
+    """With the shorter one the numbers are still finite, and their squares are not."""
     with pytest.raises(SettingError, match="step size"):
-        learn(10_000, step_size=0.0001)
+        learn(10_000, step_size=step_size)
 
 
 def test_text_holds_every_published_figure(steps: tuple[Step, ...]) -> None:

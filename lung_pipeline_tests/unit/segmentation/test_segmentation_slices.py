@@ -59,11 +59,22 @@ def test_slices_are_copies() -> None:
     [
         pytest.param(4, 5, 4, id="few series: all that are wanted"),
         pytest.param(4, 40, 4, id="160 would be too many, 3 each too few"),
-        pytest.param(4, 130, 1, id="LUNA16's validation part"),
+        pytest.param(4, 128, 1, id="one each"),
         pytest.param(0, 5, 0, id="none"),
         pytest.param(4, 0, 4, id="no series"),
     ],
 )
 def test_many_series_get_fewer_slices_each(wanted: int, num_series: int, num: int) -> None:
-    assert num_without_nodule(wanted, num_series) == num
+    assert {num_without_nodule(wanted, num_series, k) for k in range(max(num_series, 1))} == {num}
     assert num * num_series < MOST_WITHOUT_NODULE + num_series
+
+
+@pytest.mark.parametrize("num_series", [129, 130, 500])
+def test_of_more_series_than_slices_some_get_none_and_they_lie_apart(num_series: int) -> None:
+    """LUNA16's validation part has 130."""
+    nums = [num_without_nodule(4, num_series, number) for number in range(num_series)]
+    assert sum(nums) == MOST_WITHOUT_NODULE
+    assert set(nums) == {0, 1}
+    begun = np.cumsum(nums) - np.arange(1, num_series + 1) * MOST_WITHOUT_NODULE / num_series
+    assert np.abs(begun).max() < 1
+    assert sum(num_without_nodule(0, num_series, number) for number in range(num_series)) == 0

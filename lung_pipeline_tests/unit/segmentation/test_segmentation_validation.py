@@ -40,6 +40,14 @@ def test_model_is_judged_with_what_it_marks_elsewhere() -> None:
     assert strict.figures["strict/false_positives"] == 0
 
 
+def test_series_without_any_slice_adds_nothing() -> None:
+    some, none = (whole_slices("a", SCAN, NODULES, indices) for indices in ((2, 7), ()))
+    assert none.windows_hu.shape == (0, *some.windows_hu.shape[1:])
+    both = validate_slices(_Dense(), [none, some, none])
+    assert both.figures == validate_slices(_Dense(), [some]).figures
+    assert validate_slices(_Dense(), [none]).figures == {}
+
+
 def test_slices_are_seen_as_when_the_whole_volume_is_segmented() -> None:
     torch.manual_seed(1)
     model = UNet().eval()
