@@ -160,7 +160,9 @@ class Segmentation:
         """The second of two epochs of a training that nobody judges."""
         settings = self._settings(name, 1, 2, TIMED_STEPS)
         device = pick_device()
-        weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
+        weights = LossWeights(
+            recall=settings.recall_weight, cross_entropy=settings.cross_entropy_weight
+        )
         model = of_slices.network_named(name)
         model = model.to(device, memory_format=torch.channels_last)
         return unjudged_seconds(

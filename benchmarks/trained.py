@@ -155,7 +155,9 @@ def prepared(
 
 def unet_loss(settings: SegmentationSettings) -> Loss:
     """As in the training of the U-Net."""
-    weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
+    weights = LossWeights(
+        recall=settings.recall_weight, cross_entropy=settings.cross_entropy_weight
+    )
 
     def loss(network: nn.Module, batch: Batch) -> torch.Tensor:
         return segmentation_loss(network(batch[0]), batch[1], weights)

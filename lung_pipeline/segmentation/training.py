@@ -47,7 +47,9 @@ def train_segmentation_model(
     # Channels last: a step on a CPU with bfloat16 takes four fifths of the time.
     model = network_named(settings.network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    weights = LossWeights(settings.recall_weight, settings.cross_entropy_weight)
+    weights = LossWeights(
+        recall=settings.recall_weight, cross_entropy=settings.cross_entropy_weight
+    )
 
     def loss(trained: nn.Module, batch: PatchBatch) -> Tensor:
         slices_hu, mask = batch

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from lung_pipeline import locks
 from lung_pipeline.cli import main
 from lung_pipeline.ct.subset import VOLUMES, convert_volumes, list_raw
 from lung_pipeline.home import Home
-from lung_pipeline.housekeeping.prune import ABANDONED_S, prune
+from lung_pipeline.housekeeping.prune import ABANDONED_S, Unneeded, prune
 from lung_pipeline.housekeeping.usage import OTHER, STAGES, usage_of
 from lung_pipeline.phantom.folder import write_luna_folder
 from lung_pipeline.tables import write_table
@@ -157,18 +158,38 @@ def test_a_damaged_manifest_costs_no_volume(home: Home) -> None:
 
 def test_a_run_on_the_subset_is_waited_for(home: Home) -> None:
     _write(home, "volumes/subset0/9.9.zarr/zarr.json")
+
+    def name_it_again() -> None:
+        _manifest(home, "subset0", ["1.2", "1.3", "9.9"])
+
+    assert not _pruned_while_held(home, locks.data_of("subset0"), name_it_again)
+    assert home.volume("subset0", "9.9").is_dir()
+
+
+def test_a_run_that_makes_findings_is_waited_for(home: Home) -> None:
+    home.findings("subset1").unlink()
+    gone = _pruned_while_held(home, locks.findings_of("subset1"), lambda: None)
+    assert [one.name for one in gone] == ["findings/subset1/masks"]
+
+
+def test_a_training_that_goes_on_is_waited_for(home: Home) -> None:
+    state = _write(home, "trainings/nodule/abc/state.json", age_s=ABANDONED_S + 60)
+    assert not _pruned_while_held(home, locks.training_of("nodule", "abc"), lambda: _age(state, 0))
+    assert state.is_file()
+
+
+def _pruned_while_held(home: Home, name: str, work: Callable[[], None]) -> list[Unneeded]:
+    """What prune removes when it begins while another holds a name, which works before it ends."""
     waits, gone = threading.Event(), []
     pruning = threading.Thread(
         target=lambda: gone.extend(prune(home, is_to_remove=True, tell=lambda _: waits.set()))
     )
-    with locks.held(home, write=[locks.data_of("subset0")]):
+    with locks.held(home, write=[name]):
         pruning.start()
         assert waits.wait(60)
-        # What the run we waited for names is needed again.
-        _manifest(home, "subset0", ["1.2", "1.3", "9.9"])
+        work()
     pruning.join(60)
-    assert gone == []
-    assert home.volume("subset0", "9.9").is_dir()
+    return gone
 
 
 def test_after_it_an_ingest_makes_nothing_again(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lung_pipeline.errors import ModelError
 from lung_pipeline.learning import state
-from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
+from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation, best_epoch
 from lung_pipeline.learning.examples import Example
 from lung_pipeline.learning.loop import Batch, fit
 from lung_pipeline.learning.schedule import Schedule
@@ -52,9 +52,16 @@ def _loss(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _train(
-    checkpoint: Path | None, plan: Schedule = PLAN, *, cut: tuple[int, int] | None = None
+    checkpoint: Path | None,
+    plan: Schedule = PLAN,
+    *,
+    cut: tuple[int, int] | None = None,
+    sign: float = 1.0,
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
-    """Train; ``cut`` is the epoch and the step before which the power goes."""
+    """Train; ``cut`` is the epoch and the step before which the power goes.
+
+    With a ``sign`` of -1 the best epoch is the one that learned least.
+    """
 
     def batches(epoch: int) -> Iterator[Batch]:
         for step, batch in enumerate(_batches(epoch)):
@@ -65,13 +72,12 @@ def _train(
     held_out = next(_batches(99))
     seeded(1)
     model = _Network()
+
+    def validate(trained: nn.Module) -> Validation:
+        return Validation({VALIDATION_LOSS: sign * _loss(trained, held_out).item()})
+
     history = fit(
-        model,
-        plan,
-        batches=batches,
-        loss=_loss,
-        validate=lambda trained: Validation({VALIDATION_LOSS: _loss(trained, held_out).item()}),
-        checkpoint=checkpoint,
+        model, plan, batches=batches, loss=_loss, validate=validate, checkpoint=checkpoint
     )
     return model.state_dict(), history
 
@@ -98,6 +104,30 @@ def test_interrupted_training_ends_with_the_same_weights_to_the_bit(
 
 def _fields(schedule: Schedule) -> dict[str, object]:
     return {name: getattr(schedule, name) for name in schedule.__slots__}
+
+
+def test_the_best_epoch_before_an_interruption_is_not_lost(tmp_path: Path) -> None:
+    whole, history = _train(None, sign=-1)
+    assert best_epoch(history).number < 3
+    with pytest.raises(_PowerCutError):
+        _train(tmp_path / "state", cut=(4, 0), sign=-1)
+    assert _same(_train(tmp_path / "state", sign=-1)[0], whole)
+
+
+def test_portions_that_were_found_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned_from = _Network.forward
+
+    def with_little_memory(self: _Network, inputs: Tensor) -> Tensor:
+        if self.training and len(inputs) > 2:
+            raise torch.OutOfMemoryError
+        return learned_from(self, inputs)
+
+    with monkeypatch.context() as small:
+        small.setattr(_Network, "forward", with_little_memory)
+        with pytest.raises(_PowerCutError):
+            _train(tmp_path / "state", cut=(3, 0))
+    _, history = _train(tmp_path / "state")
+    assert [epoch.metrics["train/micro_batch"] for epoch in history] == [2] * PLAN.epochs
 
 
 def test_twice_interrupted_is_no_worse(tmp_path: Path) -> None:

@@ -130,10 +130,25 @@ def test_lock_is_given_back_when_the_block_raises(home: Home) -> None:
 
 def test_several_names_are_taken_in_one_order_whoever_asks(home: Home) -> None:
     """Else one would hold a and want b while another holds b and wants a."""
-    names = [data_of("subset0"), data_of("subset1"), findings_of("subset0")]
-    takers = [Taker(home, write=names if turn % 2 else names[::-1]) for turn in range(20)]
-    for taker in takers:
-        assert taker.done.wait(DEADLINE_S)
+    low, high = data_of("subset0"), data_of("subset1")
+    first = Holder(home, "write", high)
+    both = Taker(home, write=[high, low])
+    assert both.waits.wait(DEADLINE_S)
+    # It waits for the second of them and has the first already, though it named it last.
+    third = Taker(home, write=[low])
+    assert third.waits.wait(DEADLINE_S)
+    first.give_back()
+    assert both.done.wait(DEADLINE_S)
+    assert third.done.wait(DEADLINE_S)
+
+
+def test_who_reads_and_writes_a_name_writes_it(home: Home) -> None:
+    first = Holder(home, "read", data_of("subset0"))
+    both = Taker(home, write=[data_of("subset0")], read=[data_of("subset0")])
+    assert both.waits.wait(DEADLINE_S)
+    assert not both.done.is_set()
+    first.give_back()
+    assert both.done.wait(DEADLINE_S)
 
 
 def test_name_of_a_subset_cannot_climb_out_of_the_folder(home: Home) -> None:

@@ -52,7 +52,7 @@ from lung_pipeline.tracking.names import CHALLENGER, CHAMPION, NODULE, SCORING, 
 from lung_pipeline.tracking.registry import find, register, set_alias
 from lung_pipeline.tracking.runs import run
 from lung_pipeline.tracking.server import connect
-from lung_pipeline.tracking.sets import key_of, set_of
+from lung_pipeline.tracking.sets import key_of, make_champions, set_of
 from lung_pipeline.tracking.version_tags import tags_of
 
 pytestmark = pytest.mark.slow
@@ -323,6 +323,30 @@ def test_models_that_came_meanwhile_are_not_promoted_unseen(
     with pytest.raises(ModelError, match=r"alias challenger: .*materialize champion again"):
         _evaluate(home, instance)
     assert _champions(home) == [1, 1]
+
+
+def test_champions_that_came_meanwhile_are_not_replaced_unseen(
+    home: Home,
+    instance: dg.DagsterInstance,
+    train: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(25)
+    _evaluate(home, instance)
+    train(0)
+    others = set_of(home, CHALLENGER)
+    train(MARKS_FROM_HU)
+    compared = promotion._try
+
+    def meanwhile(*given: Any) -> Any:
+        trial = compared(*given)
+        make_champions(home, others, "now")
+        return trial
+
+    monkeypatch.setattr(promotion, "_try", meanwhile)
+    with pytest.raises(ModelError, match=r"alias champion: .*materialize champion again"):
+        _evaluate(home, instance)
+    assert _champions(home) == [2, 2]
 
 
 def test_set_of_another_split_is_not_promoted_whichever_it_is(

@@ -115,6 +115,7 @@ def test_deidentified_files_belong_together_and_lie_on_their_own_slices(tmp_path
         assert (one.PatientName, one.PatientBirthDate, one.StudyDate) == ("", "", "")
         assert re.fullmatch(r"ANON-\d{16}", one.PatientID)
         assert one.PatientIdentityRemoved == "YES"
+        assert one.LongitudinalTemporalInformationModified == "REMOVED"
         assert one.StudyInstanceUID == seg.StudyInstanceUID
     uids = {one.SOPInstanceUID for one in derived}
     for group in seg.PerFrameFunctionalGroupsSequence:

@@ -2,6 +2,8 @@
 """What Dagster is told of people: names replaced in tables, sentences, paths, lines and errors."""
 
 import logging
+import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -238,12 +240,43 @@ def _said_of_a_failure(home: Home, meanwhile: Callable[[], object]) -> str:
     return str(failure.event_specific_data)
 
 
+class _Lines(logging.Handler):
+    """Keeps what a step logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+def test_errors_on_the_way_to_an_error_lose_their_names_too(home: Home) -> None:
+    @discreet
+    def step(home: HomeResource) -> None:
+        del home
+        try:
+            os.rename("/x/H-4711/1", "/x/H-4711/2")  # noqa: PTH104 - its error has both paths
+        except OSError:
+            raise ReadingError(value="1", place="here", rule="be whole", cure="Look.")  # noqa: B904
+
+    with pytest.raises(ReadingError) as caught:
+        step(HomeResource(root=str(home.root)))
+    before = caught.value.__context__
+    assert isinstance(before, OSError)
+    for path in (before.filename, before.filename2):
+        assert re.fullmatch(r"/x/name-\w+/\d", path)
+
+
 def test_lines_and_metadata_lose_their_names(
-    home: Home, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    home: Home,
 ) -> None:
+    lines = _Lines()
+
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["subset0"]))
     @discreet
     def step(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        context.log.addHandler(lines)
         context.log.info("reading %s", "Geheim_Hans.nii.gz")
         columns = [dg.TableColumn("patient_id"), dg.TableColumn("problem")]
         rows = [dg.TableRecord({"patient_id": "9", "problem": "H-4711: no lung"})]
@@ -257,12 +290,12 @@ def test_lines_and_metadata_lose_their_names(
             }
         )
 
-    with caplog.at_level(logging.INFO):
-        done = dg.materialize(
-            [step], partition_key="subset0", resources={"home": HomeResource(root=str(home.root))}
-        )
+    done = dg.materialize(
+        [step], partition_key="subset0", resources={"home": HomeResource(root=str(home.root))}
+    )
     (made,) = done.asset_materializations_for_node("step")
-    said = f"{made.metadata} {caplog.text} {[str(event) for event in done.all_events]}"
+    assert [line for line in lines.told if "reading name-" in line]
+    said = f"{made.metadata} {lines.told} {[str(event) for event in done.all_events]}"
     assert not any(name in said for name in ("H-4711", "Geheim", "Muster", "'patient_id': '9'"))
     assert made.metadata["number"].value == 4711
     assert said.count("name-") >= 5

@@ -82,6 +82,28 @@ def test_an_epoch_follows_from_seed_and_number_whatever_the_workers(
     assert not torch.equal(first[0][0], other[0][0])
 
 
+@pytest.mark.parametrize(
+    "effect",
+    [
+        {"mirror_columns": True},
+        {"shift_columns": 3.0},
+        {"scaling": 0.2},
+        {"rotation_deg": 90.0},
+        {"noise_hu": 20.0},
+    ],
+    ids=lambda effect: next(iter(effect)),
+)
+def test_what_the_settings_say_is_done_to_the_crops(
+    tmp_path: Path, effect: dict[str, object]
+) -> None:
+    crops = _ramps(tmp_path / "subset0")
+    still = ClassifierSettings(**SHORT, **OFF.model_dump())
+    moved = still.model_copy(update=effect)
+    plain, changed = (_epoch(crops, settings, 1)[0] for settings in (still, moved))
+    assert torch.equal(plain[1], changed[1])
+    assert not torch.equal(plain[0], changed[0])
+
+
 class _Near(CropNetwork):
     """Sees close-ups."""
 

@@ -69,6 +69,13 @@ def test_turning_an_effect_off_leaves_what_is_drawn_of_the_others() -> None:
     np.testing.assert_array_equal(whole.noise_seeds, part.noise_seeds)
 
 
+def test_no_effect_tells_of_another() -> None:
+    drawn = draw(4_000, np.random.default_rng(1))
+    effects = (drawn.mirror_irc, drawn.shift_irc, drawn.scale, drawn.angle_deg)
+    between = np.corrcoef(np.column_stack(effects).T) - np.eye(8)
+    assert abs(between).max() < 0.06  # of 4,000 pairs: nearly four deviations
+
+
 def test_the_seed_decides_what_is_drawn() -> None:
     one, again, other = (draw(3, np.random.default_rng(seed)).as_json() for seed in (1, 1, 2))
     assert one == again != other

@@ -255,3 +255,20 @@ def test_marks_in_other_scans_are_no_part_of_the_truth() -> None:
     assert truth_fingerprint(_with(_a(), excluded=far).evaluation) == truth_fingerprint(
         _with(_a(), excluded=none).evaluation
     )
+
+
+def _of_one_patient(system: System) -> System:
+    old = system.evaluation
+    tables = {"series": old.series, "nodules": old.nodules}
+    joined = {name: table.assign(patient_id="P") for name, table in tables.items()}
+    return replace(system, evaluation=replace(old, **joined))
+
+
+@pytest.mark.parametrize("figure", [CPM, FP_PER_SCAN, MALIGNANCY_AUC])
+def test_what_is_drawn_again_are_patients_and_not_their_scans(figure: str) -> None:
+    apart = compare(_a(), _b(), "now").figures[figure]
+    as_one = compare(_of_one_patient(_a()), _of_one_patient(_b()), "now").figures[figure]
+    assert (as_one.a, as_one.b) == (apart.a, apart.b)
+    # Every draw of a single patient is the same, which proves nothing.
+    assert as_one.difference.low is None
+    assert apart.difference.low is not None

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from lung_pipeline.errors import DeviceError
 from lung_pipeline.learning.epoch import VALIDATION_LOSS, Epoch, Validation
-from lung_pipeline.learning.loop import Batch, fit
+from lung_pipeline.learning.loop import CLIPPED_GRADIENT_NORM, Batch, fit
 from lung_pipeline.learning.schedule import Schedule
+from lung_pipeline.learning.state import TrainingState
 
 STEPS = 8
 
@@ -146,3 +147,57 @@ def test_translated_model_learns_the_same_line() -> None:
     _fit(plain, Schedule(1, STEPS, 0.1))
     _fit(compiled, Schedule(1, STEPS, 0.1, compiled=True))
     torch.testing.assert_close(_weights(compiled), _weights(plain), rtol=2e-2, atol=2e-3)
+
+
+def test_weights_without_a_gradient_decay_as_the_schedule_says() -> None:
+    # AdamW takes rate x decay of each weight at each step; a loss that asks for nothing adds none.
+    model = _line()
+    before = _weights(model)
+
+    def nothing(model: nn.Module, batch: Batch) -> Tensor:
+        return 0 * model(batch[0]).sum()
+
+    schedule = Schedule(1, STEPS, 0.1, weight_decay=0.5, warmup_share=0)
+    _fit(model, schedule, nothing)
+    kept = torch.tensor([1 - schedule.rate_of(step) * 0.5 for step in range(STEPS)]).prod()
+    torch.testing.assert_close(_weights(model), before * kept)
+
+
+def test_each_step_learns_at_the_rate_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def rate_of(_: Schedule, step: int) -> float:
+        asked.append(step)
+        return 0.0
+
+    monkeypatch.setattr(Schedule, "rate_of", rate_of)
+    model = _line()
+    before = _weights(model)
+    _fit(model, Schedule(3, STEPS, 0.1), losses=(3.0, 2.0, 1.0))
+    assert asked == list(range(3 * STEPS))
+    assert torch.equal(_weights(model), before)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps() -> None:
+    [epoch] = _fit(
+        _line(), Schedule(1, STEPS, 0.1), lambda model, batch: 0 * _loss(model, batch) + 3
+    )
+    assert epoch.metrics["train/loss"] == pytest.approx(3)
+
+
+def test_a_steep_gradient_is_cut_to_the_norm() -> None:
+    model = _line()
+    _fit(model, Schedule(1, STEPS, 0.1), lambda model, batch: 1e6 * _loss(model, batch))
+    gradients = [parameter.grad for parameter in model.parameters()]
+    norm = torch.cat([one.flatten() for one in gradients if one is not None]).norm()
+    assert norm == pytest.approx(CLIPPED_GRADIENT_NORM, rel=1e-4)
+
+
+def test_the_average_of_a_batch_norms_statistics_follows_them() -> None:
+    norm = nn.BatchNorm1d(1)
+    state = TrainingState.begin(norm, Schedule(1, 1, 0.1, average_decay=0.9))
+    assert state.average is not None
+    state.average.update_parameters(norm)
+    torch.as_tensor(norm.running_mean).fill_(1.0)
+    state.average.update_parameters(norm)
+    assert torch.as_tensor(state.judged.running_mean).item() == pytest.approx(0.1)

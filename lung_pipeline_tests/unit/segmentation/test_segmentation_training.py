@@ -66,6 +66,32 @@ def test_one_seed_gives_one_model_to_the_bit(trained: tuple[UNet, list[Epoch]]) 
     assert all(torch.equal(weights[name], value) for name, value in again.state_dict().items())
 
 
+def test_the_loss_has_the_weights_of_the_settings() -> None:
+    uneven = SETTINGS.model_copy(
+        update={"epochs": 1, "recall_weight": 0.0, "cross_entropy_weight": 5.0}
+    )
+    model, [epoch] = train_segmentation_model(_regions(1), _regions(11), uneven)
+    again = validate_regions(model, _regions(11), LossWeights(recall=0.0, cross_entropy=5.0))
+    assert epoch.metrics["validation/loss"] == pytest.approx(again["validation/loss"], rel=1e-3)
+
+
+class _MarksACorner(nn.Module):
+    """Sure of the first voxel of each patch, which is in no nodule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, slices_hu: Tensor) -> Tensor:
+        logits = torch.full_like(slices_hu[:, 3:4], -30.0)
+        logits[:, :, 0, 0] = 30.0
+        return logits
+
+
+def test_a_mark_beside_a_nodule_has_not_found_it() -> None:
+    assert validate_regions(_MarksACorner(), _regions(1), WEIGHTS)["validation/nodule_recall"] == 0
+
+
 def test_background_is_optional_and_nodules_are_not() -> None:
     short = SETTINGS.model_copy(update={"epochs": 1, "steps_per_epoch": 1, "batch_size": 1})
     only_nodules = Regions([_region(1, nodule=True)], [])
