@@ -29,7 +29,6 @@ _COUNTS_AT_ONCE = 4_000_000
 """Rows times draws that are handed out at once: what is measured on them takes some 35 bytes each,
 so 140 MB, however many findings there are."""
 
-
 _ROUNDING = 1e-12
 """Draws that differ by no more agree: a perfect average precision is a sum of many steps."""
 

@@ -312,14 +312,7 @@ def test_models_that_came_meanwhile_are_not_promoted_unseen(
     train(25)
     _evaluate(home, instance)
     train(MARKS_FROM_HU)
-    compared = promotion._try
-
-    def meanwhile(*given: Any) -> Any:
-        trial = compared(*given)
-        train(0, with_findings=False)
-        return trial
-
-    monkeypatch.setattr(promotion, "_try", meanwhile)
+    _while_they_are_compared(monkeypatch, lambda: train(0, with_findings=False))
     with pytest.raises(ModelError, match=r"alias challenger: .*materialize champion again"):
         _evaluate(home, instance)
     assert _champions(home) == [1, 1]
@@ -336,17 +329,22 @@ def test_champions_that_came_meanwhile_are_not_replaced_unseen(
     train(0)
     others = set_of(home, CHALLENGER)
     train(MARKS_FROM_HU)
+    _while_they_are_compared(monkeypatch, lambda: make_champions(home, others, "now"))
+    with pytest.raises(ModelError, match=r"alias champion: .*materialize champion again"):
+        _evaluate(home, instance)
+    assert _champions(home) == [2, 2]
+
+
+def _while_they_are_compared(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Let somebody work between the comparison of two sets and what it leads to."""
     compared = promotion._try
 
     def meanwhile(*given: Any) -> Any:
         trial = compared(*given)
-        make_champions(home, others, "now")
+        work()
         return trial
 
     monkeypatch.setattr(promotion, "_try", meanwhile)
-    with pytest.raises(ModelError, match=r"alias champion: .*materialize champion again"):
-        _evaluate(home, instance)
-    assert _champions(home) == [2, 2]
 
 
 def test_set_of_another_split_is_not_promoted_whichever_it_is(
