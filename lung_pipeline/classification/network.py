@@ -18,6 +18,7 @@ from torch.nn import functional
 from lung_pipeline.crops.frame import Floats, Frame, close_up
 from lung_pipeline.crops.windows import CROP_SHAPE_IRC
 from lung_pipeline.ct.geometry import Triple
+from lung_pipeline.learning.few_slices import Conv3d
 from lung_pipeline.learning.first_layer import crops_convolved
 
 NUM_BLOCKS = 4
@@ -98,8 +99,8 @@ class Block(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(channels_in, channels_out, kernel_size=3, padding=1)
-        self.conv2 = nn.Conv3d(channels_out, channels_out, kernel_size=3, padding=1)
+        self.conv1 = Conv3d(channels_in, channels_out, kernel_size=3, padding=1)
+        self.conv2 = Conv3d(channels_out, channels_out, kernel_size=3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, index, row, column) to (batch, out, and half of each size)."""

@@ -23,6 +23,7 @@ from torch.nn import functional
 from lung_pipeline.classification.network import CropNetwork, initialise, undecided_head
 from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.few_slices import Conv3d
 from lung_pipeline.learning.first_layer import crops_convolved
 from lung_pipeline.learning.held import held
 
@@ -147,9 +148,9 @@ def middle_of(features: Tensor) -> Tensor:
     return features[:, :, *places].mean((2, 3, 4))
 
 
-def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> nn.Conv3d:
+def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> Conv3d:
     """3 x 3 x 3, without a bias: the batch norm behind it has one."""
-    return nn.Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+    return Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 
 class MeanShortcut(nn.Sequential):

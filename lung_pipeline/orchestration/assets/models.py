@@ -152,7 +152,7 @@ def nodule_model(
 @dg.asset(
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
-    code_version="5",
+    code_version="6",
     pool=GPU_POOL,
     op_tags=GPU_OP_TAGS,
     deps=[crops, lidc_reads, nodule_model, leakage_certificate],
