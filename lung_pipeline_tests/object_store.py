@@ -28,11 +28,13 @@ _QUICK = {
 class LocalStore:
     """A running server; use ``running_store``."""
 
+    _port = 0
+    """The same for all of a process: MLflow keeps its clients, whatever the variables say then."""
+
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._port = 0
         self.on_request: Callable[[str, str], None] = lambda method, path: None
         """Told each request before it is served; what it raises is an answer 500."""
         self.start()
@@ -52,7 +54,7 @@ class LocalStore:
         self._server = make_server(
             "127.0.0.1", self._port, self._serve, threaded=True, request_handler=Quiet
         )
-        self._port = self._server.port
+        LocalStore._port = self._server.port
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

@@ -122,7 +122,7 @@ def _dicom_files(folder: Path) -> list[Path]:
             )
     if not files:
         raise SeriesError(
-            value=f"{len(visible)} other files",
+            value=f"no DICOM among {len(visible)} files" if visible else "an empty one",
             place=folder,
             rule="a folder must hold the DICOM files of one CT series",
             cure="Name the folder in which the slices themselves lie.",

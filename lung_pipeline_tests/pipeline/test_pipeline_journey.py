@@ -334,6 +334,7 @@ def test_the_command_diagnoses_a_phantom_with_the_champions(
     done = CliRunner().invoke(main, ["diagnose", str(scan), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "lung-malignancy v1" in done.output
+    assert "Downloading" not in done.output
     header = (tmp_path / "out" / "findings.csv").read_text().splitlines()[0]
     assert header == (
         "series_uid,x_mm,y_mm,z_mm,index,row,column,"

@@ -44,7 +44,7 @@ def write_scorecard_page(scorecard: Scorecard, path: Path, *, froc: Froc) -> Non
         cpm=_figure(detection.cpm),
         sensitivity=_share(detection.sensitivity),
         fp_per_scan=f"{detection.fp_per_scan:.2f}",
-        threshold=_figure(detection.threshold, digits=4),
+        threshold=_score(detection.threshold),
         auc=_figure(malignancy.auc),
         auc_of_diameter=_figure(malignancy.auc_of_diameter),
         # A record that does not say is of an earlier version.
@@ -140,8 +140,12 @@ def _between(estimate: Estimate, in_words: Callable[[float | None], str]) -> str
     return f"{in_words(estimate.low)} to {in_words(estimate.high)}"
 
 
-def _figure(value: float | None, digits: int = 3) -> str:
-    return UNKNOWN if value is None else f"{value:.{digits}f}"
+def _figure(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def _score(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2g}"
 
 
 def _signed(value: float | None) -> str:
