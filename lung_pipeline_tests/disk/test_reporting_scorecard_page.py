@@ -66,7 +66,7 @@ def test_scorecard_page_holds_every_figure(tmp_path: Path) -> None:
     page = scorecard_page(tmp_path, *scored())
     for figure in (
         "50.0%",
-        "0.9000",
+        "Findings count from a score of 0.9 ",
         "1/8 1/4 1/2 1 2 4 8",
         "0.500 0.500 0.500 0.500 0.500 0.500 0.500",
         "highest sensitivity at no more than 4 false positives a scan",

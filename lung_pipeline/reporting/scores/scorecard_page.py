@@ -145,7 +145,7 @@ def _figure(value: float | None) -> str:
 
 
 def _score(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2g}"
+    return UNKNOWN if value is None else f"{value:.4g}"
 
 
 def _signed(value: float | None) -> str:
