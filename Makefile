@@ -17,6 +17,7 @@ DEMO ?= $(CURDIR)/demo
 DAGSTER_PORT ?= 3000
 MLFLOW_PORT ?= 5000
 # A worker a core, a file at a time, each with one thread: half the time of one worker with two.
+# In the files' order, or files of one long test come last and a core waits for another.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Nobody is told that this runs.

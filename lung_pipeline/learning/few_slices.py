@@ -20,7 +20,7 @@ from torch.nn import functional
 
 
 class Conv3d(nn.Conv3d):
-    """``torch.nn.Conv3d``, with its parameters and results."""
+    """``torch.nn.Conv3d``, with its parameters and results; its padding is told in numbers."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, index, row, column) to (batch, out, ...), as torch's own."""
@@ -35,6 +35,6 @@ class Conv3d(nn.Conv3d):
 
     def _is_wrong(self, features: Tensor) -> bool:
         """Whether oneDNN's gradient could be: while it learns in mixed precision on a CPU."""
-        if not self.training or features.device.type != "cpu":
+        if not self.training or features.device.type != "cpu" or self.padding_mode != "zeros":
             return False
         return torch.is_autocast_enabled("cpu") and features.shape[2] < self.kernel_size[0]

@@ -62,7 +62,7 @@ def connect(home: Home) -> MlflowClient:
     # Set before MLflow is imported, which asks for it then. No word of a hospital leaves it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    # Three models are nine bars of one file each, between the lines that say what is done.
+    # Else bars for a model's few files stand between the lines that say what is done.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     _give_a_home_folder()
     from mlflow import MlflowClient

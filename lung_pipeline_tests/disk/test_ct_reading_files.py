@@ -512,6 +512,8 @@ def test_what_is_no_scan_is_refused(tmp_path: Path, name: str, rule: str) -> Non
 
 
 def test_folder_without_dicom_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SeriesError, match=r"must hold the DICOM files.*got an empty one"):
+        read_ct(tmp_path)
     (tmp_path / "readme.txt").write_text("nothing here")
     with pytest.raises(SeriesError, match=r"must hold the DICOM files.*no DICOM among 1 files"):
         read_ct(tmp_path)

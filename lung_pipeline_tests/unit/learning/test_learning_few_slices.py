@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -39,19 +41,23 @@ def _noise(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("network", "shape"),
+    ("build", "shape"),
     [
-        (ResidualClassifier(), (1, 32, 32, 32)),
-        (ResidualClassifier(), CLOSE_UP),
-        (ResidualClassifier(field=16), (1, 32, 16, 16)),
-        (ResidualClassifier(channels=(16, 32, 64, 64)), (1, 32, 32, 32)),
-        (CropClassifier(), (1, 32, 48, 48)),
-        (UNet(), (7, 64, 64)),
-        (UNet(), (7, 8, 8)),
+        (ResidualClassifier, (1, 32, 32, 32)),
+        (ResidualClassifier, CLOSE_UP),
+        (partial(ResidualClassifier, field=16), (1, 32, 16, 16)),
+        (partial(ResidualClassifier, channels=(16, 32, 64, 64)), (1, 32, 32, 32)),
+        (CropClassifier, (1, 32, 48, 48)),
+        (UNet, (7, 64, 64)),
+        (UNet, (7, 8, 8)),
     ],
 )
-def test_no_gradient_holds_what_lay_in_memory(network: nn.Module, shape: tuple[int, ...]) -> None:
-    network.train()
+def test_no_gradient_holds_what_lay_in_memory(
+    build: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> None:
+    """Close-ups fail with torch's own convolutions, on AVX-512."""
+    torch.manual_seed(3)
+    network = build().train()
     batch = _noise(8, *shape)
     for left_behind in (math.nan, 1e30):
         for found in _gradients(network, batch, left_behind):
@@ -61,15 +67,15 @@ def test_no_gradient_holds_what_lay_in_memory(network: nn.Module, shape: tuple[i
 
 @pytest.mark.parametrize("slices", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_few_slices_are_convolved_as_by_torch(slices: int, kernel: int) -> None:
-    ours = Conv3d(3, 4, kernel, padding=kernel // 2)
-    theirs = nn.Conv3d(3, 4, kernel, padding=kernel // 2)
+@pytest.mark.parametrize("mode", ["zeros", "replicate"])
+def test_few_slices_are_convolved_as_by_torch(slices: int, kernel: int, mode: str) -> None:
+    ours = Conv3d(3, 4, kernel, padding=kernel // 2, padding_mode=mode)
+    theirs = nn.Conv3d(3, 4, kernel, padding=kernel // 2, padding_mode=mode)
     theirs.load_state_dict(ours.state_dict())
     batch = _noise(2, 3, slices, 6, 5) / 300
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = ours(batch)
         assert torch.equal(out, theirs(batch))
-    exact = theirs.float()(batch)
-    exact.sum().backward()
+    theirs(batch).sum().backward()
     out.float().sum().backward()
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=0.02, atol=0.2)
