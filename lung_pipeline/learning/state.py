@@ -33,7 +33,7 @@ TENSORS, RECORD = "tensors.safetensors", "state.json"
 
 _CPU_RANDOM, _CUDA_RANDOM = "random/cpu", "random/cuda"
 
-_UNFIT = (FileNotFoundError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
+_UNFIT = (FileNotFoundError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError)
 """What a checkpoint that is damaged or another model's gives when it is read."""
 
 
@@ -63,12 +63,11 @@ class TrainingState:
     def begin(cls, model: nn.Module, schedule: Schedule) -> TrainingState:
         """The state before the first step."""
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        # Not the fused one: it goes wrong, without a word, on moments that a checkpoint gave back.
         optimizer = torch.optim.AdamW(
             learning,
             lr=schedule.learning_rate,
             weight_decay=schedule.weight_decay,
-            foreach=True,
+            fused=True,
         )
         average = None
         if schedule.average_decay:
@@ -157,10 +156,22 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     if state.average is not None:
         state.average.load_state_dict(parts["average"])
     groups: Any = state.optimizer.state_dict()["param_groups"]
+    learning = [p for group in state.optimizer.param_groups for p in group["params"]]
+    for place, moments in slots.items():
+        laid_out = {slot: _laid_out_as(learning[place], moment) for slot, moment in moments.items()}
+        slots[place] = laid_out
     state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
     torch.set_rng_state(tensors[_CPU_RANDOM])
     if _CUDA_RANDOM in tensors and _is_on_cuda(state):
         torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
+
+
+def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    """A moment in memory as its weights are: the fused optimizer takes the two for alike there."""
+    if moment.ndim == 0:  # the number of steps
+        return moment
+    out = torch.empty_like(parameter, requires_grad=False)
+    return out.copy_(moment.reshape(parameter.shape))
 
 
 def _is_on_cuda(state: TrainingState) -> bool:

@@ -18,7 +18,7 @@ from lung_pipeline.learning.examples import Example
 from lung_pipeline.learning.loop import Batch, fit
 from lung_pipeline.learning.schedule import Schedule
 from lung_pipeline.learning.seeds import seeded, seeded_for
-from lung_pipeline.learning.state import RECORD, TENSORS
+from lung_pipeline.learning.state import RECORD, TENSORS, TrainingState, resume, write_checkpoint
 
 PLAN = Schedule(epochs=5, steps_per_epoch=4, learning_rate=0.05)
 
@@ -136,6 +136,30 @@ def test_twice_interrupted_is_no_worse(tmp_path: Path) -> None:
         with pytest.raises(_PowerCutError):
             _train(tmp_path / "state", cut=cut)
     assert _same(_train(tmp_path / "state")[0], whole)
+
+
+def test_weights_that_lie_channels_last_go_on_to_the_bit(tmp_path: Path) -> None:
+    """The optimizer takes weights and moments for alike in memory; a file has but one order."""
+
+    def begun() -> TrainingState:
+        torch.manual_seed(2)
+        conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return TrainingState.begin(conv, PLAN)
+
+    def step(learning: TrainingState) -> None:
+        learning.optimizer.zero_grad()
+        learning.model(images).square().sum().backward()
+        learning.optimizer.step()
+
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    first, second = begun(), begun()
+    for _ in range(2):
+        step(first)
+    write_checkpoint(first, PLAN, tmp_path / "state")
+    resume(second, PLAN, tmp_path / "state")
+    for learning in (first, second):
+        step(learning)
+    assert _same(second.model.state_dict(), first.model.state_dict())
 
 
 def test_finished_training_is_not_done_again(tmp_path: Path) -> None:
