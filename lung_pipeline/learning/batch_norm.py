@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lung_pipeline.learning.norm_by_lanes import by_lanes, lines_of
 from lung_pipeline.learning.norm_by_sums import by_sums
@@ -33,6 +34,38 @@ class BatchNorm3d(nn.BatchNorm3d):
         """(batch, channel, index, row, column) to the same shape."""
         out = _normalised(self, features)
         return super().forward(features) if out is None else out
+
+
+@torch.no_grad()
+def normal(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
+    """As the norm gives them but for its scale and shift, in the type that is computed in.
+
+    They get no gradient; in training mode the running statistics are brought on.
+
+    Args:
+        norm: of as many channels.
+        images: (batch, channel, ...).
+    """
+    kind = images.device.type
+    if norm.training and torch.compiler.is_compiling() and kind == "cpu":
+        found = _unscaled(norm, images)
+    else:
+        if norm.training and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+        found = functional.batch_norm(
+            *(images, norm.running_mean, norm.running_var, None, None),
+            *(norm.training, norm.momentum or 0.0, norm.eps),
+        )
+    return found.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else found
+
+
+def _unscaled(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
+    near = cast("Tensor", norm.running_mean).clone()
+    out, mean, variance = by_sums(
+        images, torch.ones_like(near), torch.zeros_like(near), near, norm.eps
+    )
+    _remember(norm, mean, variance, images.numel() // images.shape[1])
+    return out
 
 
 def _normalised(norm: nn.BatchNorm2d | nn.BatchNorm3d, features: Tensor) -> Tensor | None:

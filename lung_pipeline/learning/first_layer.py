@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.learning.batch_norm import normal
+
 
 def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Tensor:
     """``conv(norm(crops))``, fast in training where crops want no gradient.
@@ -39,7 +41,7 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
     """
     if not conv.training or crops.requires_grad:
         return cast("Tensor", conv(norm(crops)))
-    slices = _normal(norm, crops)[:, 0]
+    slices = normal(norm, crops)[:, 0]
     batch, depth, rows, columns = slices.shape
     stride = conv.stride[0]
     # With the slice beyond each end, which is padding; each output sees three neighbours.
@@ -57,16 +59,3 @@ def crops_convolved(norm: nn.BatchNorm3d, conv: nn.Conv3d, crops: Tensor) -> Ten
 def _convolved(pictures: Tensor, weight: Tensor, conv: nn.Conv3d) -> Tensor:
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     return functional.conv2d(pictures, weight, conv.bias, padding=1)
-
-
-@torch.no_grad()
-def _normal(norm: nn.BatchNorm3d, images: Tensor) -> Tensor:
-    """With a mean of 0 and a variance of 1 in each channel, in the type that is computed in."""
-    if norm.training and norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-    normal = functional.batch_norm(
-        *(images, norm.running_mean, norm.running_var, None, None),
-        *(norm.training, norm.momentum or 0.0, norm.eps),
-    )
-    kind = images.device.type
-    return normal.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else normal

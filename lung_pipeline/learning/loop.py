@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lung_pipeline.errors import DeviceError, ModelError
+from lung_pipeline.learning.compiled import compiled
 from lung_pipeline.learning.device import CPU, mixed_precision
 from lung_pipeline.learning.epoch import (
     MICRO_BATCH,
@@ -77,7 +78,7 @@ def fit(
         resume(state, schedule, checkpoint)
     for epoch in state.history:
         watcher.end(epoch, ())
-    forward: Any = torch.compile(model) if schedule.compiled else model
+    forward: Any = compiled(model) if schedule.compiled else model
     while not _is_over(state.history, schedule):
         number, started = len(state.history) + 1, time.monotonic()
         watcher.begin(number)

@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from lung_pipeline.learning.batch_norm import BatchNorm2d
 from lung_pipeline.learning.convolution import convolved_relu
+from lung_pipeline.learning.first_pictures import is_one_with_its_norm, pictures_convolved
+from lung_pipeline.segmentation.doubling import doubled
 
 CONTEXT_SLICES = 3
 """Slices on each side of the one that is marked."""
@@ -40,8 +42,17 @@ class DoubleConvolution(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, row, column)."""
-        features = self.norm1(convolved_relu(self.conv1, features))
-        return cast("Tensor", self.norm2(convolved_relu(self.conv2, features)))
+        return self._ended(convolved_relu(self.conv1, features))
+
+    def begun(self, norm: BatchNorm2d, pictures: Tensor) -> Tensor:
+        """The same of pictures behind a batch norm."""
+        if is_one_with_its_norm(self.conv1, pictures):
+            return self._ended(functional.relu(pictures_convolved(norm, self.conv1, pictures)))
+        return self(norm(pictures).contiguous(memory_format=torch.channels_last))
+
+    def _ended(self, features: Tensor) -> Tensor:
+        """All that follows the first convolution and its ReLU."""
+        return cast("Tensor", self.norm2(convolved_relu(self.conv2, self.norm1(features))))
 
 
 class UpStep(nn.Module):
@@ -56,31 +67,6 @@ class UpStep(nn.Module):
         """(batch, in, row, column) to (batch, out, 2 row, 2 column)."""
         upward = doubled(features, self.upsample.weight, self.upsample.bias)
         return self.convs(torch.cat([upward, bridge], dim=1))
-
-
-def doubled(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A transposed convolution of kernel 2 and stride 2, as one matrix product a pixel.
-
-    Its squares do not overlap: each pixel gives four, each by a matrix of its own. Learning is a
-    twentieth faster so, because the gradient of the weights is one product too (docs/results.md).
-
-    Args:
-        features: (batch, in, row, column).
-        weight: (in, out, 2, 2), as ``nn.ConvTranspose2d`` keeps it.
-        bias: (out,), or None.
-
-    Returns:
-        (batch, out, 2 row, 2 column), channels last in memory.
-    """
-    batch, channels_in, rows, columns = features.shape
-    channels_out = weight.shape[1]
-    matrix = weight.permute(2, 3, 1, 0).reshape(4 * channels_out, channels_in)
-    pixels = functional.linear(
-        features.permute(0, 2, 3, 1), matrix, None if bias is None else bias.repeat(4)
-    )
-    squares = pixels.view(batch, rows, columns, 2, 2, channels_out)
-    picture = squares.transpose(2, 3).reshape(batch, 2 * rows, 2 * columns, channels_out)
-    return picture.permute(0, 3, 1, 2)
 
 
 class UNet(nn.Module):
@@ -115,13 +101,12 @@ class UNet(nn.Module):
         """Seven slices in HU, (batch, 7, row, column), to logits (batch, 1, row, column)."""
         rows, columns = slices_hu.shape[-2:]
         # Seven channels are normalised faster one after the other, and convolved side by side.
-        features = self.input_norm(padded_to(slices_hu, 2 ** (len(self.down) - 1)).contiguous())
-        features = features.contiguous(memory_format=torch.channels_last)
+        pictures = padded_to(slices_hu, 2 ** (len(self.down) - 1)).contiguous()
+        features = cast("DoubleConvolution", self.down[0]).begun(self.input_norm, pictures)
         bridges: list[Tensor] = []
-        for step in self.down[:-1]:
-            bridges.append(step(features))
-            features = functional.avg_pool2d(bridges[-1], 2)
-        features = self.down[-1](features)
+        for step in self.down[1:]:
+            bridges.append(features)
+            features = step(functional.avg_pool2d(features, 2))
         for step in self.up:
             features = step(features, bridges.pop())
         return self.last(features)[..., :rows, :columns]

@@ -16,6 +16,7 @@ from lung_pipeline.learning import first_layer
 from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
 from lung_pipeline.learning.convolution import convolved_relu
 from lung_pipeline.learning.first_layer import crops_convolved
+from lung_pipeline.learning.first_pictures import pictures_convolved
 from lung_pipeline.learning.norm_by_lanes import lines_of
 from lung_pipeline.learning.norm_by_sums import by_sums
 
@@ -170,6 +171,26 @@ def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_froz
         one.train(not is_frozen)
     crops = _noise(3, 1, 6, 5, 8).double()
     _assert_alike(both, plain, crops_convolved(norm, conv, crops), plain(crops))
+
+
+@pytest.mark.parametrize("size", [(2, 3), (5, 8)])
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_first_layer_of_pictures_is_batch_norm_and_convolution(
+    size: tuple[int, int], is_frozen: bool
+) -> None:
+    """At the border too, where the shift is not beneath all of the kernel."""
+
+    def layers() -> tuple[nn.BatchNorm2d, nn.Conv2d]:
+        return nn.BatchNorm2d(3), nn.Conv2d(3, 5, 3, padding=1)
+
+    norm, conv = layers()
+    both = nn.ModuleList([_unlike(norm), conv]).double()
+    plain = nn.Sequential(*layers()).double()
+    plain.load_state_dict(both.state_dict())
+    for one in (norm, plain[0]):
+        one.train(not is_frozen)
+    pictures = _noise(4, 3, *size).double()
+    _assert_alike(both, plain, pictures_convolved(norm, conv, pictures), plain(pictures))
 
 
 def test_a_frozen_first_batch_norm_stays_as_it_is() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet, doubled
+from lung_pipeline.segmentation.doubling import doubled
+from lung_pipeline.segmentation.unet import CONTEXT_SLICES, UNet
 
 
 def _eased(seed: int = 1) -> UNet:
