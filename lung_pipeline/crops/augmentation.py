@@ -158,7 +158,7 @@ def _taken(slices: Tensor, dim: int, places: Floats) -> Tensor:
     """The voxels at (batch, n) whole places along a dimension, of each sample its own."""
     first = np.arange(len(slices))[:, None] * slices.shape[dim]
     index = torch.from_numpy(first + places.astype(np.int64)).to(slices.device)
-    # Whole lines are copied at once, many times faster than voxels each by its own index.
+    # Whole lines are copied at once, which is faster than voxels each by its own index.
     lines = slices.movedim(dim, 1).flatten(0, 1).index_select(0, index.flatten())
     return lines.unflatten(0, index.shape).movedim(1, dim).contiguous()
 
@@ -197,8 +197,8 @@ def _plane_grid(augmentation: Augmentation, images: Tensor, frame: Frame | None)
     turn = np.exp(-1j * np.deg2rad(augmentation.angle_deg))[:, None]
     x = _from_center(wanted_columns) - augmentation.shift_irc[:, 2, None]
     y = _from_center(wanted_rows) - augmentation.shift_irc[:, 1, None]
-    half_widths = steps[:, 2, None] * 2 / num_columns, steps[:, 1, None] * 2 / num_rows
-    of_columns, of_rows = _scaled(turn * x, *half_widths), _scaled(turn * (1j * y), *half_widths)
+    units = steps[:, 2, None] * 2 / num_columns, steps[:, 1, None] * 2 / num_rows
+    of_columns, of_rows = _scaled(turn * x, *units), _scaled(turn * (1j * y), *units)
     rows, columns = (torch.from_numpy(of).to(images.device) for of in (of_rows, of_columns))
     return torch.view_as_real(rows[:, :, None] + columns[:, None, :])
 

@@ -48,7 +48,8 @@ def normal(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
     """
     kind = images.device.type
     if norm.training and torch.compiler.is_compiling() and kind == "cpu":
-        found = _unscaled(norm, images)
+        one = torch.ones_like(cast("Tensor", norm.running_mean))
+        found = _by_sums(norm, images, one, torch.zeros_like(one))
     else:
         if norm.training and norm.num_batches_tracked is not None:
             norm.num_batches_tracked.add_(1)
@@ -59,28 +60,27 @@ def normal(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
     return found.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else found
 
 
-def _unscaled(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
-    near = cast("Tensor", norm.running_mean).clone()
-    out, mean, variance = by_sums(
-        images, torch.ones_like(near), torch.zeros_like(near), near, norm.eps
-    )
-    _remember(norm, mean, variance, images.numel() // images.shape[1])
-    return out
-
-
 def _normalised(norm: nn.BatchNorm2d | nn.BatchNorm3d, features: Tensor) -> Tensor | None:
     """Normalised in a way that is ours; None where torch's own is taken."""
     if not norm.training or features.device.type != "cpu":
         return None
     if norm.running_mean is None or norm.momentum is None:
         return None
-    learned = (norm.weight, norm.bias)
     if torch.compiler.is_compiling():
-        out, mean, variance = by_sums(features, *learned, norm.running_mean.clone(), norm.eps)
-    elif (lines := lines_of(features)) is not None:
-        out, mean, variance = by_lanes(features, lines, *learned, norm.eps)
-    else:
+        return _by_sums(norm, features, norm.weight, norm.bias)
+    lines = lines_of(features)
+    if lines is None:
         return None
+    out, mean, variance = by_lanes(features, lines, norm.weight, norm.bias, norm.eps)
+    _remember(norm, mean, variance, features.numel() // features.shape[1])
+    return out
+
+
+def _by_sums(
+    norm: nn.BatchNorm2d | nn.BatchNorm3d, features: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    near = cast("Tensor", norm.running_mean).clone()
+    out, mean, variance = by_sums(features, weight, bias, near, norm.eps)
     _remember(norm, mean, variance, features.numel() // features.shape[1])
     return out
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -157,20 +158,25 @@ def test_compiled_batch_norm_rounds_less_than_what_the_compiler_makes_of_torchs(
     assert max(ours[1], *ours[3:]) < 1e-4
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("is_frozen", [True, False])
-def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_frozen: bool) -> None:
-    def layers() -> tuple[nn.BatchNorm3d, nn.Conv3d]:
-        return nn.BatchNorm3d(1), nn.Conv3d(1, 5, 3, stride=(stride, 1, 1), padding=1)
-
+def _twice(layers: Callable[[], list[nn.Module]], is_frozen: bool) -> tuple[Any, nn.Sequential]:
+    """A batch norm and a convolution for ours, and the same for torch's way, in float64."""
     norm, conv = layers()
     both = nn.ModuleList([_unlike(norm), conv]).double()
     plain = nn.Sequential(*layers()).double()
     plain.load_state_dict(both.state_dict())
     for one in (norm, plain[0]):
         one.train(not is_frozen)
+    return both, plain
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_first_layer_of_crops_is_batch_norm_and_convolution(stride: int, is_frozen: bool) -> None:
+    both, plain = _twice(
+        lambda: [nn.BatchNorm3d(1), nn.Conv3d(1, 5, 3, stride=(stride, 1, 1), padding=1)], is_frozen
+    )
     crops = _noise(3, 1, 6, 5, 8).double()
-    _assert_alike(both, plain, crops_convolved(norm, conv, crops), plain(crops))
+    _assert_alike(both, plain, crops_convolved(*both, crops), plain(crops))
 
 
 @pytest.mark.parametrize("size", [(2, 3), (5, 8)])
@@ -179,18 +185,9 @@ def test_first_layer_of_pictures_is_batch_norm_and_convolution(
     size: tuple[int, int], is_frozen: bool
 ) -> None:
     """At the border too, where the shift is not beneath all of the kernel."""
-
-    def layers() -> tuple[nn.BatchNorm2d, nn.Conv2d]:
-        return nn.BatchNorm2d(3), nn.Conv2d(3, 5, 3, padding=1)
-
-    norm, conv = layers()
-    both = nn.ModuleList([_unlike(norm), conv]).double()
-    plain = nn.Sequential(*layers()).double()
-    plain.load_state_dict(both.state_dict())
-    for one in (norm, plain[0]):
-        one.train(not is_frozen)
+    both, plain = _twice(lambda: [nn.BatchNorm2d(3), nn.Conv2d(3, 5, 3, padding=1)], is_frozen)
     pictures = _noise(4, 3, *size).double()
-    _assert_alike(both, plain, pictures_convolved(norm, conv, pictures), plain(pictures))
+    _assert_alike(both, plain, pictures_convolved(*both, pictures), plain(pictures))
 
 
 def test_a_frozen_first_batch_norm_stays_as_it_is() -> None:
