@@ -32,12 +32,11 @@ def with_noise(images_hu: Tensor, noise_hu: float, seeds: Sequence[int]) -> Tens
     """
     numbers = images_hu[0].numel()
     strip = _strip(images_hu.device, max(STRIP, 4 * numbers))
-    noisy = torch.empty_like(images_hu, memory_format=torch.contiguous_format)
-    for image, seed, out in zip(images_hu, seeds, noisy, strict=True):
-        begin = seed % (len(strip) - numbers)
-        noise = strip[begin : begin + numbers].view(image.shape)
-        torch.add(image, noise, alpha=noise_hu, out=out)
-    return noisy
+    last = len(strip) - numbers
+    begins = torch.tensor([seed % last for seed in seeds], device=images_hu.device)
+    # Every stretch of the strip as a row, of which some are copied.
+    drawn = strip.as_strided((last, numbers), (1, 1)).index_select(0, begins)
+    return torch.add(images_hu, drawn.view(images_hu.shape), alpha=noise_hu)
 
 
 @cache
