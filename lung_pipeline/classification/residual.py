@@ -25,6 +25,7 @@ from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.learning.batch_norm import BatchNorm3d
 from lung_pipeline.learning.few_slices import Conv3d
 from lung_pipeline.learning.first_layer import crops_convolved
+from lung_pipeline.learning.halving import HalvingConv3d
 from lung_pipeline.learning.held import held
 
 FIELD = 32
@@ -150,6 +151,8 @@ def middle_of(features: Tensor) -> Tensor:
 
 def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> Conv3d:
     """3 x 3 x 3, without a bias: the batch norm behind it has one."""
+    if stride == FIRST_STRIDE:
+        return HalvingConv3d(channels_in, channels_out)
     return Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 

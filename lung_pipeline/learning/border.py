@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lung_pipeline.learning.held import held
+from lung_pipeline.learning.held import held, written
 
 _AROUND = [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
 
@@ -42,6 +42,7 @@ class _WithBorder(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        gradient = written(gradient.to(ctx.dtype))
         top, bottom = _ends(gradient, 2)
         left, right = _ends(gradient, 3)
         corners = [end for edge in (top, bottom) for end in (edge[..., 0], edge[..., -1])]
@@ -51,7 +52,7 @@ class _WithBorder(torch.autograd.Function):
         cells = [first, above - first - second, second]
         cells += [before - first - third, torch.zeros_like(first), behind - second - fourth]
         cells += [third, below - third - fourth, fourth]
-        return gradient.to(ctx.dtype), torch.stack(cells, -1).view(1, -1, 3, 3)
+        return gradient, torch.stack(cells, -1).view(1, -1, 3, 3)
 
 
 def _laid_out(added: Tensor, rows: int, columns: int) -> Tensor:

@@ -11,6 +11,7 @@ Belongs here: that. Does not belong here: who holds what.
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
@@ -35,3 +36,16 @@ def held(values: Tensor) -> Tensor:
     if not torch.compiler.is_compiling():
         return values
     return cast("Tensor", torch.ops.lung_pipeline.held(values))
+
+
+def written(features: Tensor) -> Tensor:
+    """Features, (batch, channel, ...), written once, channels last, while a model is compiled.
+
+    Unlike what is held they are not copied. The compiler writes what is read in another shape, and
+    leaves out what changes nothing.
+    """
+    if not torch.compiler.is_compiling():
+        return features
+    pixels = features.movedim(1, -1).clone(memory_format=torch.contiguous_format)
+    strides = [math.prod(pixels.shape[dim + 1 :]) for dim in range(pixels.ndim)]
+    return pixels.as_strided(pixels.shape, strides).movedim(-1, 1)

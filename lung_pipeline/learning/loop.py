@@ -78,11 +78,12 @@ def fit(
         resume(state, schedule, checkpoint)
     for epoch in state.history:
         watcher.end(epoch, ())
-    forward: Any = compiled(model) if schedule.compiled else model
+    if schedule.compiled:
+        loss = compiled(loss, model)
     while not _is_over(state.history, schedule):
         number, started = len(state.history) + 1, time.monotonic()
         watcher.begin(number)
-        learned = _learn(state, forward, batches(number), loss, schedule, number, watcher)
+        learned = _learn(state, batches(number), loss, schedule, number, watcher)
         validation = _validated(state.judged, validate)
         _finite(validation.figures[VALIDATION_LOSS], f"validation loss in epoch {number}")
         figures = {TRAINING_LOSS: learned.loss, **validation.figures, **_portion(state)}
@@ -121,7 +122,6 @@ def _is_over(history: list[Epoch], schedule: Schedule) -> bool:
 
 def _learn(
     state: TrainingState,
-    forward: nn.Module,
     batches: Iterable[Batch],
     loss: Loss,
     schedule: Schedule,
@@ -136,7 +136,7 @@ def _learn(
     for batch in _waited_for(batches, learned):
         for group in state.optimizer.param_groups:
             group["lr"] = schedule.rate_of(step)
-        total = total.to(batch[0].device) + _take_step(state, forward, batch, loss)
+        total = total.to(batch[0].device) + _take_step(state, batch, loss)
         learned.num_samples += len(batch[0])
         step += 1
         watcher.step(learned.num_samples, learned.waiting_s)
@@ -148,11 +148,11 @@ def _learn(
     return learned
 
 
-def _take_step(state: TrainingState, forward: nn.Module, batch: Batch, loss: Loss) -> Tensor:
+def _take_step(state: TrainingState, batch: Batch, loss: Loss) -> Tensor:
     """One step of the optimizer; smaller portions are tried where the memory ends."""
     while True:
         try:
-            batch_loss = _gradients(state, forward, batch, loss)
+            batch_loss = _gradients(state, batch, loss)
             break
         except torch.OutOfMemoryError:
             state.micro_batch = _halved(state.micro_batch or len(batch[0]))
@@ -165,11 +165,11 @@ def _take_step(state: TrainingState, forward: nn.Module, batch: Batch, loss: Los
     return batch_loss
 
 
-def _gradients(state: TrainingState, forward: nn.Module, batch: Batch, loss: Loss) -> Tensor:
+def _gradients(state: TrainingState, batch: Batch, loss: Loss) -> Tensor:
     """The loss of a batch; its gradients lie in the parameters afterwards."""
     state.optimizer.zero_grad()
     is_whole = not 0 < state.micro_batch < len(batch[0])
-    model: Any = forward if is_whole else InPortions(forward, state.micro_batch)
+    model: Any = state.model if is_whole else InPortions(state.model, state.micro_batch)
     with mixed_precision(batch[0].device):
         batch_loss = loss(model, batch)
     batch_loss.backward()

@@ -26,7 +26,7 @@ _Around = contextlib.AbstractContextManager[Any]
 class InPortions:
     """A model to call with a batch; all else of it is as it was."""
 
-    def __init__(self, model: nn.Module, size: int) -> None:
+    def __init__(self, model: Any, size: int) -> None:
         """Take a model.
 
         Args:
@@ -34,6 +34,10 @@ class InPortions:
             size: samples that go through it at once.
         """
         self._model, self._size = model, size
+
+    def through(self, model: Any) -> InPortions:
+        """Portions of the same size, through another model."""
+        return InPortions(model, self._size)
 
     def __call__(self, *batch: Tensor) -> Tensor:
         """What the model gives for a batch, each of its tensors with the sample first."""

@@ -6,11 +6,7 @@ Belongs here: that. Does not belong here: networks.
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -33,26 +29,6 @@ def doubled(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     pixels = functional.linear(
         features.permute(0, 2, 3, 1), matrix, None if bias is None else bias.repeat(4)
     )
-    return cast("Tensor", _Squares.apply(pixels))  # type: ignore[no-untyped-call]  # torch's stub
-
-
-class _Squares(torch.autograd.Function):
-    """(batch, row, column, 4 channel) to a picture in which each pixel is a square of four."""
-
-    @staticmethod
-    def forward(_: Any, pixels: Tensor) -> Tensor:
-        batch, rows, columns, channels = pixels.shape
-        squares = pixels.view(batch, rows, columns, 2, 2, channels // 4)
-        picture = squares.transpose(2, 3).reshape(batch, 2 * rows, 2 * columns, channels // 4)
-        return picture.permute(0, 3, 1, 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(_: Any, gradient: Tensor) -> Tensor:
-        batch, channels, rows, columns = gradient.shape
-        picture = gradient.permute(0, 2, 3, 1)
-        picture = picture.reshape(batch, rows // 2, 2, columns // 2, 2, channels)
-        squares = picture.transpose(2, 3).contiguous()
-        # Not by a view: of one the compiler works out each number's place by divisions.
-        shape = (batch, rows // 2, columns // 2, 4 * channels)
-        return squares.as_strided(shape, (*squares.stride()[:3], 1))
+    batch, rows, columns, _ = pixels.shape
+    squares = pixels.view(batch, rows, columns, 2, 2, channels_out).transpose(2, 3)
+    return squares.reshape(batch, 2 * rows, 2 * columns, channels_out).permute(0, 3, 1, 2)

@@ -20,6 +20,7 @@ from lung_pipeline.learning.batch_norm import BatchNorm2d
 from lung_pipeline.learning.convolution import convolved_relu
 from lung_pipeline.learning.first_pictures import is_one_with_its_norm, pictures_convolved
 from lung_pipeline.segmentation.doubling import doubled
+from lung_pipeline.segmentation.joining import joined
 
 CONTEXT_SLICES = 3
 """Slices on each side of the one that is marked."""
@@ -42,15 +43,15 @@ class DoubleConvolution(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, row, column)."""
-        return self._ended(convolved_relu(self.conv1, features))
+        return self.ended(convolved_relu(self.conv1, features))
 
     def begun(self, norm: BatchNorm2d, pictures: Tensor) -> Tensor:
         """The same of pictures behind a batch norm."""
         if is_one_with_its_norm(self.conv1, pictures):
-            return self._ended(functional.relu(pictures_convolved(norm, self.conv1, pictures)))
+            return self.ended(functional.relu(pictures_convolved(norm, self.conv1, pictures)))
         return self(norm(pictures).contiguous(memory_format=torch.channels_last))
 
-    def _ended(self, features: Tensor) -> Tensor:
+    def ended(self, features: Tensor) -> Tensor:
         """All that follows the first convolution and its ReLU."""
         return cast("Tensor", self.norm2(convolved_relu(self.conv2, self.norm1(features))))
 
@@ -65,8 +66,11 @@ class UpStep(nn.Module):
 
     def forward(self, features: Tensor, bridge: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, 2 row, 2 column)."""
+        if self.training and torch.compiler.is_compiling() and features.device.type == "cpu":
+            both = joined(features, bridge, self.upsample, self.convs.conv1)
+            return self.convs.ended(functional.relu(both))
         upward = doubled(features, self.upsample.weight, self.upsample.bias)
-        return self.convs(torch.cat([upward, bridge], dim=1))
+        return cast("Tensor", self.convs(torch.cat([upward, bridge], dim=1)))
 
 
 class UNet(nn.Module):
@@ -109,7 +113,18 @@ class UNet(nn.Module):
             features = step(functional.avg_pool2d(features, 2))
         for step in self.up:
             features = step(features, bridges.pop())
-        return self.last(features)[..., :rows, :columns]
+        return _of_each_pixel(self.last, features)[..., :rows, :columns]
+
+
+def _of_each_pixel(conv: nn.Conv2d, features: Tensor) -> Tensor:
+    """A 1 x 1 convolution to one channel; compiled, a sum that takes in the batch norm before it.
+
+    The normalised features are then never written, nor is their gradient.
+    """
+    is_compiled = torch.compiler.is_compiling() and features.device.type == "cpu"
+    if not (is_compiled and conv.training) or conv.bias is None:
+        return cast("Tensor", conv(features))
+    return (features * conv.weight[0]).sum(1, keepdim=True) + conv.bias
 
 
 def padded_to(slices_hu: Tensor, multiple: int) -> Tensor:

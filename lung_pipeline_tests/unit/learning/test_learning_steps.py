@@ -141,11 +141,12 @@ def test_running_average_is_what_is_judged_and_kept() -> None:
 
 
 @pytest.mark.slow
-def test_translated_model_learns_the_same_line() -> None:
+@pytest.mark.parametrize("micro_batch", [0, 3])
+def test_translated_model_learns_the_same_line(micro_batch: int) -> None:
     plain, compiled = _line(), _line()
     skip_without_a_compiler()
-    _fit(plain, Schedule(1, STEPS, 0.1))
-    _fit(compiled, Schedule(1, STEPS, 0.1, compiled=True))
+    _fit(plain, Schedule(1, STEPS, 0.1, micro_batch=micro_batch))
+    _fit(compiled, Schedule(1, STEPS, 0.1, micro_batch=micro_batch, compiled=True))
     torch.testing.assert_close(_weights(compiled), _weights(plain), rtol=2e-2, atol=2e-3)
 
 
