@@ -19,6 +19,7 @@ from lung_pipeline.crops.augmentation_draw import Augmentation
 from lung_pipeline.crops.frame import Frame
 from lung_pipeline.learning.batch_norm import BatchNorm2d, BatchNorm3d
 from lung_pipeline.learning.few_slices import Conv3d
+from lung_pipeline.learning.halving import HalvingConv3d
 from lung_pipeline.segmentation.unet import DoubleConvolution, UNet, UpStep
 
 
@@ -75,6 +76,7 @@ PLAIN = {
     BatchNorm2d: nn.BatchNorm2d,
     BatchNorm3d: nn.BatchNorm3d,
     Conv3d: nn.Conv3d,
+    HalvingConv3d: nn.Conv3d,
 }
 """What stands for which part of ours: the same parameters, and torch's own way."""
 
