@@ -23,9 +23,10 @@ from torch.nn import functional
 from lung_pipeline.classification.network import CropNetwork, initialise, undecided_head
 from lung_pipeline.ct.geometry import Triple
 from lung_pipeline.learning.batch_norm import BatchNorm3d
+from lung_pipeline.learning.compiled import is_for_cpu
 from lung_pipeline.learning.few_slices import Conv3d
 from lung_pipeline.learning.first_layer import crops_convolved
-from lung_pipeline.learning.halving import HalvingConv3d
+from lung_pipeline.learning.halving import HALVING, HalvingConv3d
 from lung_pipeline.learning.held import held
 
 FIELD = 32
@@ -151,7 +152,7 @@ def middle_of(features: Tensor) -> Tensor:
 
 def _convolution(channels_in: int, channels_out: int, stride: Triple = ONCE) -> Conv3d:
     """3 x 3 x 3, without a bias: the batch norm behind it has one."""
-    if stride == FIRST_STRIDE:
+    if stride == HALVING:
         return HalvingConv3d(channels_in, channels_out)
     return Conv3d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
@@ -172,7 +173,7 @@ class MeanShortcut(nn.Sequential):
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, index, row, column) to (batch, out, and each size divided by the stride)."""
         weight = cast("nn.Conv3d", self[1]).weight
-        if torch.compiler.is_compiling() and features.device.type == "cpu":
+        if is_for_cpu(features):
             mean = means(features, self.stride)
             out = functional.linear(mean, weight[:, :, 0, 0, 0]).movedim(-1, 1)
         else:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lung_pipeline.learning.compiled import is_for_cpu
 from lung_pipeline.learning.norm_by_lanes import by_lanes, lines_of
 from lung_pipeline.learning.norm_by_sums import by_sums
 
@@ -47,7 +48,7 @@ def normal(norm: nn.BatchNorm2d | nn.BatchNorm3d, images: Tensor) -> Tensor:
         images: (batch, channel, ...).
     """
     kind = images.device.type
-    if norm.training and torch.compiler.is_compiling() and kind == "cpu":
+    if norm.training and is_for_cpu(images):
         one = torch.ones_like(cast("Tensor", norm.running_mean))
         found = _by_sums(norm, images, one, torch.zeros_like(one))
     else:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is learned from, in the words of torch's compiler, as it is fast on the device.
 
-Belongs here: how the compiler is asked. Does not belong here: layers that it makes fast code of
-(``batch_norm.py``, ``first_layer.py``), and whether a training is compiled (``schedule.py``).
+Belongs here: how the compiler is asked, and whether it is. Does not belong here: layers that it
+makes fast code of (``batch_norm.py``, ``first_layer.py``), and whether a training is compiled
+(``schedule.py``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from lung_pipeline.learning.portions import InPortions
 _ON_CPU: dict[str, Any] = {"inplace_buffers": False}
 """Results beside what they are made from, not over it: of 16 channels in bfloat16 each is half a
 vector, whose store reaches over the next, and whoever reads that waits for it (docs/results.md)."""
+
+
+def is_for_cpu(features: Tensor) -> bool:
+    """Whether what is done to features now is being translated, and for a CPU."""
+    return torch.compiler.is_compiling() and features.device.type == CPU
 
 
 def compiled(loss: Callable[..., Tensor], model: nn.Module) -> Callable[..., Tensor]:

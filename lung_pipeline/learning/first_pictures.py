@@ -18,14 +18,14 @@ from torch.nn import functional
 
 from lung_pipeline.learning.batch_norm import normal
 from lung_pipeline.learning.border import with_border
+from lung_pipeline.learning.compiled import is_for_cpu
 
 
 def is_one_with_its_norm(conv: nn.Conv2d, pictures: Tensor) -> bool:
     """Whether the two are taken as one: in a compiled model on a CPU that learns from pictures."""
     is_learning = conv.training and not pictures.requires_grad
     is_there_a_border = min(pictures.shape[2:]) > 1
-    is_compiled = torch.compiler.is_compiling() and pictures.device.type == "cpu"
-    return is_compiled and is_learning and is_there_a_border
+    return is_for_cpu(pictures) and is_learning and is_there_a_border
 
 
 def pictures_convolved(norm: nn.BatchNorm2d, conv: nn.Conv2d, pictures: Tensor) -> Tensor:

@@ -21,7 +21,10 @@ from torch.nn import functional
 
 from lung_pipeline.learning.few_slices import Conv3d
 
-STRIDE, PADDING, ONCE = (1, 2, 2), (1, 1, 1), (1, 1, 1)
+HALVING = (1, 2, 2)
+"""Its stride, along slices, rows and columns."""
+
+PADDING, ONCE = (1, 1, 1), (1, 1, 1)
 
 _NAME = "lung_pipeline::gradient_of_halved"
 
@@ -31,7 +34,7 @@ class HalvingConv3d(Conv3d):
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         """Build it, without a bias."""
-        super().__init__(channels_in, channels_out, 3, stride=STRIDE, padding=1, bias=False)
+        super().__init__(channels_in, channels_out, 3, stride=HALVING, padding=1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in, index, row, column) to (batch, out, index, row / 2, column / 2)."""
@@ -55,14 +58,14 @@ class _Halved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(features, weight)
-        return functional.conv3d(features, weight, None, STRIDE, PADDING)
+        return functional.conv3d(features, weight, None, HALVING, PADDING)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         features, weight = ctx.saved_tensors
         _, of_weight, _ = torch.ops.aten.convolution_backward(
-            *(gradient, features, weight, None, STRIDE, PADDING, ONCE, False, [0, 0, 0], 1),
+            *(gradient, features, weight, None, HALVING, PADDING, ONCE, False, [0, 0, 0], 1),
             [False, True, False],
         )
         return torch.ops.lung_pipeline.gradient_of_halved(gradient, weight), of_weight

@@ -4,9 +4,9 @@
 A transposed convolution and a convolution behind it are one convolution: of a kernel of 4 x 4, of
 whose taps each pixel of the doubled picture meets every second along rows and columns. A cell of
 2 x 2 such pixels, one of each kind, comes of 2 x 2 pixels of the small picture, so that all cells
-are one convolution of the small picture to four times the channels. That is an eighth less
-arithmetic than the two one after the other, and neither the doubled picture nor the joined one is
-written. What it brought is in docs/results.md.
+are one convolution of the small picture to four times the channels. With the bridge's convolution
+that is 10 to 13 % less arithmetic in the U-Net's two steps, and neither the doubled picture nor the
+joined one is written. What it brought is in docs/results.md.
 
 Belongs here: that, for a compiled model. Does not belong here: networks.
 """

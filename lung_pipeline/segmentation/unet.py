@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lung_pipeline.learning.batch_norm import BatchNorm2d
+from lung_pipeline.learning.compiled import is_for_cpu
 from lung_pipeline.learning.convolution import convolved_relu
 from lung_pipeline.learning.first_pictures import is_one_with_its_norm, pictures_convolved
 from lung_pipeline.segmentation.doubling import doubled
@@ -66,7 +67,7 @@ class UpStep(nn.Module):
 
     def forward(self, features: Tensor, bridge: Tensor) -> Tensor:
         """(batch, in, row, column) to (batch, out, 2 row, 2 column)."""
-        if self.training and torch.compiler.is_compiling() and features.device.type == "cpu":
+        if self.training and is_for_cpu(features):
             both = joined(features, bridge, self.upsample, self.convs.conv1)
             return self.convs.ended(functional.relu(both))
         upward = doubled(features, self.upsample.weight, self.upsample.bias)
@@ -121,8 +122,7 @@ def _of_each_pixel(conv: nn.Conv2d, features: Tensor) -> Tensor:
 
     The normalised features are then never written, nor is their gradient.
     """
-    is_compiled = torch.compiler.is_compiling() and features.device.type == "cpu"
-    if not (is_compiled and conv.training) or conv.bias is None:
+    if not (conv.training and is_for_cpu(features)) or conv.bias is None:
         return cast("Tensor", conv(features))
     return (features * conv.weight[0]).sum(1, keepdim=True) + conv.bias
 
